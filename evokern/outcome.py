@@ -1,0 +1,172 @@
+"""What became of a child: verdicts, evaluations, measurements. Plain frozen records; nothing here computes much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from math import exp, log
+
+from evokern.kernel import Child
+from evokern.task import Shape
+
+
+class Status(StrEnum):
+    """How a candidate ended. Everything but PASSED carries evidence."""
+
+    PASSED = "passed"
+    DUPLICATE = "duplicate"
+    REJECTED = "rejected"
+    COMPILE_FAILED = "compile_failed"
+    CRASHED = "crashed"
+    TIMED_OUT = "timed_out"
+    WRONG = "wrong"
+    CHEATED = "cheated"
+    INCONCLUSIVE = "inconclusive"
+
+
+class Fidelity(IntEnum):
+    """How thoroughly a kernel was measured; a later evaluation replaces one of lower or equal fidelity."""
+
+    SCREEN = 0
+    """About 20 ms of kernel time a shape: enough to drop the slow."""
+    CONFIRM = 1
+    """200-500 ms in a fresh process: before a new best replaces the old one."""
+    CHAMPION = 2
+    """Several fresh processes, every baseline measured directly, held-out shapes: before anything is announced."""
+
+
+class Cache(StrEnum):
+    """Where the inputs are when the clock starts."""
+
+    HOT = "hot"
+    COLD = "cold"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Why a kernel was refused or failed, for a person or a model who wants to mend it."""
+
+    stage: str
+    """Which room said so: ``contract``, ``compile``, ``check``, ``time`` ..."""
+    reason: str
+    """One line."""
+    detail: str = ""
+    """The compiler's words, the worker's stderr: quoted data, capped, without control characters."""
+    shape: Shape | None = None
+    seed: int | None = None
+    output: str | None = None
+    index: tuple[int, ...] | None = None
+    expected: float | None = None
+    got: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one verifier said. `refusal` is None when it lets the child pass."""
+
+    verifier: str
+    price_s: float
+    """Wall seconds that the verdict cost."""
+    refusal: Status | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
+
+    baseline: str
+    """``eager``, ``compile``, ``yardstick`` ..."""
+    ratio: float
+    low: float
+    high: float
+    """Bootstrap 95 % interval of `ratio`."""
+    baseline_latency_ns: float
+    direct: bool = True
+    """False when derived: (candidate over yardstick) times (yardstick over baseline), measured in the same run."""
+    candidate_samples_ns: tuple[float, ...] = ()
+    baseline_samples_ns: tuple[float, ...] = ()
+    """The raw pairs, per call, in the order they were measured."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The speed of a kernel at one shape under one condition."""
+
+    shape: Shape
+    cache: Cache
+    threads: int
+    latency_ns: float
+    """Median per call."""
+    speedups: tuple[Speedup, ...]
+    noise_floor: float
+    """Half-width, as a ratio, of what identical code scores through this plan (0.02: within 0.98-1.02)."""
+    held_out: bool = False
+
+    def over(self, baseline: str) -> Speedup | None:
+        """The speed-up over `baseline`; ``best`` is the fastest of the PyTorch baselines."""
+        wanted = {"eager", "compile"} if baseline == "best" else {baseline}
+        rivals = [speedup for speedup in self.speedups if speedup.baseline in wanted]
+        return min(rivals, key=lambda speedup: speedup.ratio) if rivals else None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One confined execution of a kernel by the judge: correctness first, then latency."""
+
+    status: Status
+    fidelity: Fidelity
+    cases_passed: int = 0
+    cases_total: int = 0
+    max_error: float | None = None
+    rms_error: float | None = None
+    """Numerical error against the float64 golden result, in units of the reference's own error; the worst case."""
+    evidence: tuple[Evidence, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    judge_s: float = 0.0
+    """Wall seconds of the judge that this evaluation cost."""
+
+    def speedup(self, baseline: str = "best") -> float | None:
+        """Geometric mean over the timed (not held-out) shapes; None when it was not timed against `baseline`."""
+        found = [measurement.over(baseline) for measurement in self.measurements if not measurement.held_out]
+        ratios = [speedup.ratio for speedup in found if speedup is not None]
+        return exp(sum(map(log, ratios)) / len(ratios)) if ratios else None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A child with its place in a run and everything that was learned about it so far."""
+
+    run: int
+    generation: int
+    index: int
+    """Place within the generation; (run, generation, index) identifies a candidate that has no id yet."""
+    island: int
+    child: Child
+    verdicts: tuple[Verdict, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    id: int = field(default=0, compare=False)
+    """Given by the archive; 0 until then."""
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The one that counts: the latest of the highest fidelity; a failure at any fidelity outranks a pass."""
+        failed = [e for e in self.evaluations if e.status is not Status.PASSED and e.status is not Status.INCONCLUSIVE]
+        pool = failed or self.evaluations
+        return max(reversed(pool), key=lambda evaluation: evaluation.fidelity) if pool else None
+
+    @property
+    def status(self) -> Status | None:
+        """None while nothing has been decided."""
+        refusals = [verdict.refusal for verdict in self.verdicts if verdict.refusal is not None]
+        return refusals[0] if refusals else self.evaluation.status if self.evaluation else None
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        refused = tuple(verdict.evidence for verdict in self.verdicts if verdict.evidence is not None)
+        return refused or (self.evaluation.evidence if self.evaluation else ())
+
+    @property
+    def speedup(self) -> float | None:
+        """Over the best baseline; None unless passed and timed."""
+        return self.evaluation.speedup() if self.status is Status.PASSED and self.evaluation else None

@@ -1,0 +1,193 @@
+"""The small contracts between the rooms. A plug-in needs this module and the records (`task`, `kernel`, `outcome`).
+
+Who calls whom, per child: `Operator.propose` → each `Verifier.verify`, cheapest first → `Evaluator.evaluate` →
+`Archive.remember`. The engine (`evolve.py`) is the only caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy
+
+from evokern.kernel import Child, Kernel, Step
+from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Verdict
+from evokern.task import Task
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an operator may look at when it makes a child. Everything in it is a record; nothing can be changed."""
+
+    task: Task
+    parents: tuple[Candidate, ...]
+    """As many as the operator's `arity`, best first."""
+    history: tuple[Candidate, ...]
+    """Every candidate of the run so far (failures too), oldest first: what paid off and what did not."""
+    known: Mapping[str, int]
+    """Kernel.normal_hash → candidate id of everything proposed so far; proposing one of these again is a waste."""
+    rng: numpy.random.Generator
+    """This child's own stream; an operator uses no other source of chance."""
+
+
+@runtime_checkable
+class Operator(Protocol):
+    """Makes a child: mutation (one parent), crossover (two), translation (none), repair (a failed one)."""
+
+    name: str
+    arity: int
+
+    def propose(self, context: Context) -> Child | None:
+        """A new child, or None when nothing applies (costs nothing). Same context and stream, same child."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A language: how its kernels are declared, compiled and run. Knows nothing of search."""
+
+    language: str
+
+    def signature(self, task: Task) -> str:
+        """The declaration that a kernel for `task` must define, as source text."""
+        ...
+
+    def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        """The artefact (cached by source, flags and compiler; safe to call from several processes at once), or why not.
+
+        Raises:
+            EvokernError: there is no compiler.
+        """
+        ...
+
+    def command(self, artefact: Path, task: Task) -> list[str]:
+        """argv of the worker that loads `artefact` and serves the judge's control page (evaluation/worker.py)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a verifier may look at besides the child."""
+
+    task: Task
+    backend: Backend
+    known: Mapping[str, int] = field(default_factory=dict)
+    """As in `Context`, without the child itself."""
+
+
+@runtime_checkable
+class Verifier(Protocol):
+    """Refuses a child before it costs device time. Called in the order of `price_s`, until one refuses."""
+
+    name: str
+    price_s: float
+    """Expected wall seconds per verdict; the engine sorts by it."""
+
+    def verify(self, child: Child, inspection: Inspection) -> Verdict:
+        """Lets pass or refuses with evidence; never accepts for good. Called from several threads at once."""
+        ...
+
+
+class Evaluator(Protocol):
+    """The judge as the engine sees it: confined execution of one kernel, correctness then latency."""
+
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+        """Judges a kernel that compiles. A kernel's failure is in the answer.
+
+        Raises:
+            EvokernError: the judge itself cannot work (reference raises, worker cannot start).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search: everything needed to do it again. `parent` and `branched_at` tell a branch from a fresh run."""
+
+    settings: str
+    """The validated settings as JSON, every default filled in."""
+    task: str
+    """The `Task` as JSON, reference source included."""
+    machine: str
+    """What it ran on, as JSON (`machine.py`)."""
+    seed: int
+    parent: int | None = None
+    branched_at: int | None = None
+    """The last generation taken over from `parent`."""
+    started_at: str = ""
+    """UTC, ISO 8601."""
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A finished batch of offspring: the unit that a run resumes from."""
+
+    run: int
+    number: int
+    islands: tuple[tuple[int, ...], ...]
+    """Ids of the candidates that survived it, per island."""
+    random_state: str
+    """State of the run's generator after it, as JSON."""
+    finished_at: str = ""
+
+
+@dataclass(frozen=True)
+class History:
+    """All that an archive knows of a run and of the runs that it branched from, oldest first."""
+
+    run: Run
+    generations: tuple[Generation, ...]
+    candidates: tuple[Candidate, ...]
+    """In (generation, index) order, the unfinished generation's included."""
+
+
+class Archive(Protocol):
+    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it."""
+
+    def remember(self, record: Run | Candidate | Generation) -> int:
+        """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it;
+        remembering the same record twice changes nothing.
+
+        Raises:
+            EvokernError: not writable, disk full, or written by a newer evokern. Nothing already stored is touched.
+        """
+        ...
+
+    def recall(self, run: int | None = None, through: int | None = None) -> History:
+        """Run `run` (default: the latest), its ancestors included, up to generation `through` if given.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place where a rewrite can be applied, and the choices that it offers there."""
+
+    label: str
+    """Survives unrelated edits (`Step.site`)."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Option → its possible values; a step fixes one value for each."""
+
+
+@runtime_checkable
+class Rewrite(Protocol):
+    """A small source transformation of C++ kernels on their syntax tree."""
+
+    name: str
+
+    def sites(self, kernel: Kernel, task: Task) -> list[Site]:
+        """Where it applies, in source order; empty when nowhere."""
+        ...
+
+    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
+        """The rewritten kernel, or None when the step's site or options do not (or no longer) apply."""
+        ...

@@ -1,0 +1,178 @@
+"""What to compute: the PyTorch reference, its arguments with named dimensions, the shapes to check and to time.
+
+Everything else follows from a `Task`: inputs, the C signature, the compulsory bytes. Light by design (no torch
+import), so that the engine, the judge and every plug-in can share it. `settings.py` builds it from a YAML file.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+from evokern.errors import EvokernError
+
+Shape = dict[str, int]
+"""A value for each named dimension, e.g. ``{"M": 4096, "N": 1024}``."""
+
+_OPERATIONS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.FloorDiv: operator.floordiv}
+
+
+class DType(StrEnum):
+    """Element types of arguments and returns."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
+    INT64 = "int64"
+    INT32 = "int32"
+    BOOL = "bool"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes per element."""
+        return {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "bool": 1}.get(self.value, 2)
+
+    @property
+    def is_float(self) -> bool:
+        return "float" in self.value
+
+
+class Precision(StrEnum):
+    """The arithmetic that golden, reference and baselines follow, and that a kernel is held to."""
+
+    IEEE = "ieee"
+    TF32 = "tf32"
+    REDUCED = "reduced"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor argument or return: ``x: float32[M, N]``."""
+
+    name: str
+    dtype: DType
+    dims: tuple[str, ...]
+    """Dimension expressions: a name (``M``), an integer, or integer arithmetic over names (``(H - 2) // 2``)."""
+    low: str | float | None = None
+    high: str | float | None = None
+    """When given, values are drawn uniformly from [low, high); a bound may be an expression over dimensions."""
+
+    def extents(self, shape: Shape) -> tuple[int, ...]:
+        """The tensor's size along each axis at `shape`."""
+        return tuple(evaluate(dim, shape) for dim in self.dims)
+
+    def elements(self, shape: Shape) -> int:
+        return prod(self.extents(shape))
+
+    def bytes(self, shape: Shape) -> int:
+        return self.elements(shape) * self.dtype.bytes
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """A scalar argument with its fixed value: ``eps: 1.0e-5``. `dtype` is float64, float32, int64 or bool."""
+
+    name: str
+    dtype: DType
+    value: float | int | bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One problem: a reference and the shapes at which kernels for it are checked, timed and finally judged."""
+
+    name: str
+    category: str
+    reference_file: str
+    """Where the source came from; shown in errors, never read again."""
+    reference_source: str
+    """Python text that defines `reference(...)` in plain PyTorch, complete in itself: an archive can re-run it."""
+    arguments: tuple[Tensor | Scalar, ...]
+    returns: tuple[Tensor, ...]
+    check: tuple[Shape, ...]
+    time: tuple[Shape, ...]
+    held_out: tuple[Shape, ...] = ()
+    precision: Precision = Precision.IEEE
+    backward: bool = False
+    """The reference defines the forward function; the kernel computes its gradients (see `settings.py`)."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensor arguments, in order."""
+        return tuple(argument for argument in self.arguments if isinstance(argument, Tensor))
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Every named dimension, in the order of its first appearance; they end the kernel's signature."""
+        names = (name for tensor in (*self.inputs, *self.returns) for dim in tensor.dims for name in names_in(dim))
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def hash(self) -> str:
+        """Identifies what is computed and judged (64 hex digits): the same text anywhere gives the same hash."""
+        parts = (self.reference_source, self.arguments, self.returns, self.check, self.time, self.held_out)
+        text = repr((self.name, *parts, self.precision.value, self.backward))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def compulsory_bytes(self, shape: Shape) -> int:
+        """Bytes that any kernel must move at `shape`: each input read once, each output written once."""
+        return sum(tensor.bytes(shape) for tensor in (*self.inputs, *self.returns))
+
+
+def shape_label(shape: Shape) -> str:
+    """``M=4096 N=1024``."""
+    return " ".join(f"{name}={size}" for name, size in shape.items()) or "scalar"
+
+
+def names_in(expression: str) -> Iterator[str]:
+    """The dimension names of an expression, left to right.
+
+    Raises:
+        EvokernError: `expression` is not integer arithmetic (+ - * //) over names and integers.
+    """
+    try:
+        tree = ast.parse(expression, mode="eval").body
+    except SyntaxError as error:
+        raise EvokernError(f"expected a dimension such as M, 4 or 2 * N, got {expression!r}") from error
+    yield from _names(tree, expression)
+
+
+def _names(node: ast.expr, expression: str) -> Iterator[str]:
+    match node:
+        case ast.Name(id=name):
+            yield name
+        case ast.Constant(value=int()):
+            return
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATIONS:
+            yield from _names(left, expression)
+            yield from _names(right, expression)
+        case _:
+            raise EvokernError(f"expected integer arithmetic (+ - * //) over dimension names, got {expression!r}")
+
+
+def evaluate(expression: str, shape: Shape) -> int:
+    """The value of a dimension expression at `shape`.
+
+    Raises:
+        EvokernError: a name has no value in `shape`, or `expression` is not integer arithmetic.
+    """
+    for name in names_in(expression):
+        if name not in shape:
+            raise EvokernError(f"dimension {name} has no value in the shape {shape_label(shape)}; add {name}: <size>")
+    return _value(ast.parse(expression, mode="eval").body, shape)
+
+
+def _value(node: ast.expr, shape: Shape) -> int:
+    match node:
+        case ast.Name(id=name):
+            return shape[name]
+        case ast.BinOp(left=left, op=op, right=right):
+            return int(_OPERATIONS[type(op)](_value(left, shape), _value(right, shape)))
+        case _:
+            return int(ast.literal_eval(node))
