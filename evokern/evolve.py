@@ -23,7 +23,7 @@ def evolve(search: Search) -> Iterator[Candidate | Generation]:
         batch = search.propose()
         for verified in search.verify(batch):
             yield search.remember(search.evaluate(verified))
-            if search.stopped:
+            if not search.goes_on:
                 return
         for champion in search.confirm():
             yield search.remember(champion)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -38,6 +39,19 @@ def discover(folder: str) -> dict[str, type[Any]]:
             raise EvokernError(f"two plug-ins of {folder} are named {name!r}: {origin} and {plugins[name].__module__}")
         plugins[name] = plugin
     return plugins
+
+
+def chosen(folder: str, names: Sequence[str] | None) -> dict[str, Any]:
+    """Instances of the plug-ins of `folder` that `names` lists; of all of them when it is None.
+
+    Raises:
+        EvokernError: there is no plug-in of that name.
+    """
+    plugins = discover(folder)
+    for name in names or ():
+        if name not in plugins:
+            raise EvokernError(f"no plug-in {name!r} in {folder}; there are {', '.join(sorted(plugins))}")
+    return {name: plugins[name]() for name in (plugins if names is None else names)}
 
 
 def _plugin_of(module_name: str) -> object:

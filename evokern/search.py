@@ -38,7 +38,9 @@ CONFIRMED_PER_GENERATION = 3
 class Search:
     """One run, open. Use as a context manager: entering starts the judge, leaving closes judge and archive."""
 
-    def __init__(self, settings: Settings, archive: Archive, history: History, evaluator: Evaluator | None = None) -> None:
+    def __init__(
+        self, settings: Settings, archive: Archive, history: History, evaluator: Evaluator | None = None
+    ) -> None:
         """`evaluator` replaces the judge, e.g. by one that answers from an archive."""
         self.settings = settings
         self.task: Task = settings.task
@@ -49,7 +51,7 @@ class Search:
         self._generations = list(history.generations)
         self._evaluator = evaluator
         self._judge: Judge | None = None
-        self._backend = registry.backend(settings.backend)
+        self._backend = registry.chosen("backends", [settings.backend])[settings.backend]
         self._operators: dict[str, Operator] = registry.chosen("operators", settings.search.operators)
         self._verifiers: list[Verifier] = sorted(
             registry.chosen("verifiers", settings.search.verifiers).values(), key=lambda verifier: verifier.price_s
@@ -64,7 +66,9 @@ class Search:
         self._started = time.monotonic()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._compilers.shutdown(wait=False, cancel_futures=True)
         if self._judge is not None:
             self._judge.__exit__(kind, error, trace)
@@ -128,7 +132,9 @@ class Search:
 
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
         """The batch with its verdicts, in order. Compilers run beside the judge, or before it when it needs every core."""
-        known: dict[str, int] = {c.child.kernel.normal_hash: c.id for c in self.history() if c.generation < self.generation}
+        known: dict[str, int] = {
+            c.child.kernel.normal_hash: c.id for c in self.history() if c.generation < self.generation
+        }
         pending = []
         for candidate in batch:
             inspection = Inspection(self.task, self._backend, dict(known))
@@ -172,7 +178,10 @@ class Search:
         search = self.settings.search
         offspring = [candidate for candidate in self.history() if candidate.generation == self.generation]
         islands: Iterable[Island] = (
-            survive([*island, *(child for child in offspring if self.generation == 0 or child.island == number)], search.population)
+            survive(
+                [*island, *(child for child in offspring if self.generation == 0 or child.island == number)],
+                search.population,
+            )
             for number, island in enumerate(self._islands())
         )
         if search.migrate_every and self.generation % search.migrate_every == 0:
@@ -202,7 +211,8 @@ class Search:
         return self.settings.search.offspring if self.generation else len(self.settings.seeds)
 
     def _rng(self, index: int) -> numpy.random.Generator:
-        return numpy.random.default_rng([self.run.seed, self.generation, index])
+        branch = self.run.id if self.run.parent is not None else 0  # a branch must not repeat what its parent run tried
+        return numpy.random.default_rng([self.run.seed, branch, self.generation, index])
 
     def _islands(self) -> tuple[Island, ...]:
         """The survivors of the last generation, with what is known of them today."""
@@ -211,7 +221,9 @@ class Search:
         by_id = {candidate.id: candidate for candidate in self._candidates.values()}
         return tuple(tuple(by_id[number] for number in island) for island in self._generations[-1].islands)
 
-    def _propose(self, index: int, island: Island, history: tuple[Candidate, ...], known: Mapping[str, int]) -> Child | None:
+    def _propose(
+        self, index: int, island: Island, history: tuple[Candidate, ...], known: Mapping[str, int]
+    ) -> Child | None:
         if self.generation == 0:
             kernel = self.settings.seeds[index]
             return Child(kernel, SEED, Recipe(kernel))
@@ -290,7 +302,9 @@ def resume(
     if generation is None:
         return Search(chosen, store, history, evaluator)
     if generation >= len(history.generations):
-        raise EvokernError(f"generation {generation} is not finished in {archive}; the last is {len(history.generations) - 1}")
+        raise EvokernError(
+            f"generation {generation} is not finished in {archive}; the last is {len(history.generations) - 1}"
+        )
     branch = replace(history.run, settings=chosen.model_dump_json(), parent=history.run.id, branched_at=generation,
                      seed=chosen.search.seed, started_at=_now())  # fmt: skip
     branch = replace(branch, id=store.remember(branch))
