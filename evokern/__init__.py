@@ -1,9 +1,31 @@
-"""evokern: give it a PyTorch function, get back a faster kernel that can be trusted."""
+"""evokern: give it a PyTorch function, get back a faster kernel that can be trusted.
+
+From Python: `evolve(task)` searches, `check(kernel, task)` judges one kernel, `Archive(path)` reads what was found.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 _here = Path(__file__).parent
 if not (_here / "operators").is_dir():  # a checkout: the plug-in folders lie beside the package, in a wheel inside it
     __path__.append(str(_here.parent))
+
+import evokern.evolve  # noqa: E402, F401  # bound before the function of the same name, which must win
+from evokern.api import check, evolve  # noqa: E402
+from evokern.errors import EvokernError  # noqa: E402
+
+if TYPE_CHECKING:
+    from evokern.history import Archive
+
+__all__ = ["Archive", "EvokernError", "check", "evolve"]
+
+
+def __getattr__(name: str) -> object:
+    """`Archive` is imported when it is first asked for: `import evokern` stays light enough for a bare GPU node."""
+    if name == "Archive":
+        from evokern.history import Archive
+
+        return Archive
+    raise AttributeError(f"module 'evokern' has no attribute {name!r}")

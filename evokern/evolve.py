@@ -7,10 +7,12 @@ generation `g` draws from its own stream: a run that was killed proposes, once r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from evokern.outcome import Candidate
-from evokern.protocols import Generation
-from evokern.search import Search
+if TYPE_CHECKING:
+    from evokern.outcome import Candidate
+    from evokern.protocols import Generation
+    from evokern.search import Search
 
 
 def evolve(search: Search) -> Iterator[Candidate | Generation]:

@@ -53,7 +53,9 @@ def migrate(islands: Sequence[Island], emigrants: int = 2) -> tuple[Island, ...]
     """Ring migration: the fastest `emigrants` of each island are copied to the next one."""
     leaving = [sorted(island, key=lambda candidate: candidate.speedup or 0.0)[-emigrants:] for island in islands]
     arriving = [leaving[number - 1] for number in range(len(islands))]
-    unions = ({candidate.id: candidate for candidate in (*old, *new)} for old, new in zip(islands, arriving, strict=True))
+    unions = (
+        {candidate.id: candidate for candidate in (*old, *new)} for old, new in zip(islands, arriving, strict=True)
+    )
     return tuple(tuple(union.values()) for union in unions)
 
 
