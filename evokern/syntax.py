@@ -7,11 +7,11 @@ edit gives a new `Kernel`. tree-sitter is imported on the first parse, so that r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from evokern.effects import Effects, declared_in, effects_of, walk
 from evokern.kernel import Kernel
 
 if TYPE_CHECKING:
@@ -22,19 +22,6 @@ BLOCK_SUFFIX = "_block"
 
 INDENT = "    "
 
-_MATH = (
-    "exp exp2 expm1 log log2 log1p pow sqrt cbrt sin cos tan tanh sinh cosh asin acos atan atan2 erf erfc hypot copysign "
-    "fabs abs floor ceil round rint trunc lround lrint fmin fmax min max fma fmod isnan isinf isfinite"
-)
-_PURE_CALLS = frozenset(
-    f"{prefix}{name}{suffix}"
-    for name in re.findall(r"\w+", _MATH)
-    for prefix in ("", "std::")
-    for suffix in ("", "f", "l")
-) | {"assert", "omp_get_max_threads", "omp_get_num_threads", "omp_get_thread_num", "__builtin_assume_aligned"}
-_EXITS = frozenset({"return_statement", "break_statement", "continue_statement", "goto_statement", "throw_statement"})
-_OPAQUE = frozenset({"lambda_expression", "gnu_asm_expression", "new_expression", "delete_expression"})
-
 
 @dataclass(frozen=True)
 class Edit:
@@ -43,48 +30,6 @@ class Edit:
     start: int
     end: int
     text: str
-
-
-@dataclass(frozen=True)
-class Access:
-    """One mention of a variable: ``sum``, ``x[m * N + n]`` or ``state[i][j]``."""
-
-    name: str
-    node: Node
-    index: tuple[Node, ...] = ()
-    """The subscripts, outermost first; empty for a scalar or for a pointer that is itself copied."""
-    reads: bool = True
-    writes: bool = False
-    operator: str = ""
-    """``=``, ``+=`` ... when it is the target of an assignment; ``++`` or ``--`` of an update."""
-
-
-@dataclass(frozen=True)
-class Effects:
-    """What a piece of code does to variables."""
-
-    accesses: tuple[Access, ...]
-    declared: frozenset[str]
-    """Names declared inside it; accesses to them are listed as well."""
-    opaque: bool
-    """It calls, takes the address of or does something whose effects are unknown here."""
-    exits: bool
-    """It holds a return, break, continue, goto or throw."""
-
-    @property
-    def outer(self) -> tuple[Access, ...]:
-        """The accesses to names that are not declared inside."""
-        return tuple(access for access in self.accesses if access.name not in self.declared)
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Outer names that it reads."""
-        return frozenset(access.name for access in self.outer if access.reads)
-
-    @property
-    def writes(self) -> frozenset[str]:
-        """Outer names that it writes (or writes into)."""
-        return frozenset(access.name for access in self.outer if access.writes)
 
 
 @dataclass(frozen=True)
@@ -224,21 +169,17 @@ class Syntax:
 
     def effects(self, *nodes: Node) -> Effects:
         """What `nodes` read, write and declare, taken together."""
-        accesses: list[Access] = []
-        declared: set[str] = set()
-        opaque = exits = False
-        for node in nodes:
-            accesses += self._accesses(node)
-            for part in walk(node):
-                if part.type in ("init_declarator", "declaration"):
-                    declared.update(self._declared(part))
-                elif part.type == "call_expression":
-                    opaque |= not self._is_pure(part)
-                elif part.type == "pointer_expression":
-                    opaque |= not self._is_intrinsic_argument(part)
-                exits |= part.type in _EXITS
-                opaque |= part.type in _OPAQUE
-        return Effects(tuple(accesses), frozenset(declared), opaque, exits)
+        return effects_of(nodes, self.types, self._pure_functions)
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """Types of parameters and locals: ``float*`` of ``float* row = ...``, ``float[]`` of ``float h[16]``."""
+        found = dict(self.parameters)
+        for node in walk(self.body):
+            if node.type == "declaration":
+                kind = self.text(node.child_by_field_name("type"))
+                found |= {name: kind + shape for name, shape in declared_in(node)}
+        return found
 
     @cached_property
     def _functions(self) -> tuple[Node, ...]:
@@ -311,134 +252,6 @@ class Syntax:
         upper = bound[3] if bound[2] == "<" else f"({bound[3]}) + 1"
         return first[1], first[2], first[3].strip(), upper, (advance[1] or "1").strip()
 
-    def _declared(self, node: Node) -> Iterator[str]:
-        for index, child in enumerate(node.children):
-            if node.field_name_for_child(index) == "declarator" and child.type != "init_declarator":
-                name = next((part for part in walk(child) if part.type == "identifier"), None)
-                if name is not None:
-                    yield self.text(name)
-
-    def _is_pure(self, call: Node) -> bool:
-        function = call.child_by_field_name("function")
-        name = self.text(function)
-        return bool(
-            (function is not None and function.type in ("template_function", "primitive_type") and "_cast" in name)
-            or name in _PURE_CALLS
-            or name in self._pure_functions
-            or re.sub(r"<.*>$", "", name, flags=re.DOTALL) in _PURE_CALLS
-            or re.match(r"_mm\d*_|__builtin_(expect|prefetch|ia32|fma)", name)
-            or name in ("float", "double", "int", "int64_t", "float16", "bfloat16", "size_t", "int32_t")
-        )
-
-    def _is_intrinsic_argument(self, node: Node) -> bool:
-        """``&x[i]`` handed to an intrinsic, whose name says whether it loads or stores."""
-        call = node.parent.parent if node.parent is not None else None
-        while call is not None and call.type == "argument_list":
-            call = call.parent
-        return call is not None and call.type == "call_expression" and self._intrinsic(call) != ""
-
-    def _intrinsic(self, call: Node) -> str:
-        """``store``, ``load`` or ``prefetch`` for a vector intrinsic that takes an address first, else empty."""
-        name = self.text(call.child_by_field_name("function"))
-        kind = re.match(r"_mm\d*_(?:mask[z]?_)?(stream_load|store|stream|loadu?|prefetch)|__builtin_(prefetch)", name)
-        if kind is None:
-            return ""
-        return {"store": "store", "stream": "store", "prefetch": "prefetch"}.get(kind[1] or kind[2], "load")
-
-    def _accesses(self, node: Node) -> Iterator[Access]:
-        if node.type == "assignment_expression":
-            left, right = node.child_by_field_name("left"), node.child_by_field_name("right")
-            operator = self.text(node.child_by_field_name("operator"))
-            if right is not None:
-                yield from self._accesses(right)
-            if left is not None:
-                yield from self._target(left, operator)
-        elif node.type == "update_expression":
-            argument = node.child_by_field_name("argument")
-            if argument is not None:
-                yield from self._target(argument, self.text(node.child_by_field_name("operator")))
-        elif node.type == "init_declarator":
-            value = node.child_by_field_name("value")
-            declarator = node.child_by_field_name("declarator")
-            if value is not None:
-                yield from self._accesses(value)
-            if declarator is not None:
-                yield from self._declarator(declarator)
-        elif node.type == "declaration":
-            for index, child in enumerate(node.children):
-                if node.field_name_for_child(index) == "declarator":
-                    yield from self._accesses(child) if child.type == "init_declarator" else self._declarator(child)
-        elif node.type == "call_expression":
-            yield from self._call(node)
-        elif node.type == "subscript_expression":
-            yield from self._subscript(node)
-        elif node.type == "identifier":
-            yield Access(self.text(node), node)
-        elif node.type not in ("qualified_identifier", "preproc_call", "template_function"):
-            for child in node.named_children:
-                yield from self._accesses(child)
-
-    def _declarator(self, node: Node) -> Iterator[Access]:
-        """Declaring writes the name; the sizes of an array are read."""
-        name = next((part for part in walk(node) if part.type == "identifier"), None)
-        if name is not None:
-            yield Access(self.text(name), name, reads=False, writes=True, operator="=")
-        size = node.child_by_field_name("size")
-        if size is not None:
-            yield from self._accesses(size)
-
-    def _target(self, node: Node, operator: str) -> Iterator[Access]:
-        if node.type == "parenthesized_expression" and node.named_children:
-            yield from self._target(node.named_children[0], operator)
-            return
-        found = list(self._accesses(node))
-        own = found[0] if found else None  # a subscript's own access comes before those of its indices
-        if own is not None:
-            yield Access(own.name, own.node, own.index, operator != "=", True, operator)
-        yield from found[1:]
-
-    def _subscript(self, node: Node) -> Iterator[Access]:
-        indices: list[Node] = []
-        base: Node = node
-        while base.type == "subscript_expression":
-            inside = base.child_by_field_name("indices")
-            indices[:0] = inside.named_children if inside is not None else []
-            argument = base.child_by_field_name("argument")
-            if argument is None:
-                break
-            base = argument
-        if base.type == "identifier":
-            yield Access(self.text(base), node, tuple(indices))
-        else:
-            yield from self._accesses(base)
-        for index in indices:
-            yield from self._accesses(index)
-
-    def _call(self, node: Node) -> Iterator[Access]:
-        function, arguments = node.child_by_field_name("function"), node.child_by_field_name("arguments")
-        if function is not None and function.type == "field_expression":
-            yield from self._accesses(function)
-        kind = self._intrinsic(node)
-        for position, argument in enumerate(arguments.named_children if arguments is not None else ()):
-            for access in self._accesses(argument):
-                if position == 0 and kind == "store" and "*" in self._types.get(access.name, ""):
-                    yield Access(access.name, argument, access.index, False, True, "=")
-                else:
-                    yield access
-
-    @cached_property
-    def _types(self) -> dict[str, str]:
-        """Types, as written, of parameters and of local variables (``float*`` of ``float* row = x + m * N``)."""
-        types = dict(self.parameters)
-        for node in walk(self.body) if self.body else ():
-            if node.type == "declaration":
-                kind = node.child_by_field_name("type")
-                for name in [*self._declared(node), *(n for c in node.named_children for n in self._declared(c))]:
-                    types[name] = self.text(kind) + (
-                        "*" if re.search(rf"\*\s*(\w+\s+)?{name}\b", self.text(node)) else ""
-                    )
-        return types
-
 
 @lru_cache(maxsize=512)
 def _parse(source: str) -> Syntax:
@@ -456,14 +269,6 @@ def _parser() -> Parser:
     from tree_sitter import Language, Parser
 
     return Parser(Language(tree_sitter_cpp.language()))
-
-
-def walk(node: Node | None) -> Iterator[Node]:
-    """`node` and everything under it, in source order."""
-    if node is not None:
-        yield node
-        for child in node.named_children:
-            yield from walk(child)
 
 
 def is_pragma(node: Node) -> bool:
