@@ -1,0 +1,106 @@
+"""What this machine is and has: recorded with every run, printed by `evokern doctor`. Light: no torch, no GPU call."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A snapshot of the machine that measurements were made on."""
+
+    cpu: str
+    cores: int
+    """Logical cores that this process may use."""
+    memory_bytes: int
+    system: str
+    python: str
+    torch: str | None
+    """Version of the installed package; None when it is missing."""
+    compiler: str | None
+    """The C++ compiler and its version; None when there is none."""
+    gpus: tuple[str, ...] = ()
+
+
+def describe() -> Machine:
+    """This machine, now."""
+    try:
+        torch: str | None = version("torch")
+    except PackageNotFoundError:
+        torch = None
+    command = find_compiler()
+    return Machine(
+        cpu=cpu_model(),
+        cores=usable_cores(),
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        system=platform.platform(),
+        python=platform.python_version(),
+        torch=torch,
+        compiler=f"{' '.join(command)}: {compiler_version(command)}" if command else None,
+        gpus=_gpus(),
+    )
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Where what can be made again is kept: compiled kernels, baselines. ``$XDG_CACHE_HOME/evokern``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evokern"
+
+
+def find_compiler() -> tuple[str, ...] | None:
+    """The C++ compiler's command: ``$CXX``, else g++, else clang++; None when there is none."""
+    if chosen := shlex.split(os.environ.get("CXX", "")):
+        return tuple(chosen) if shutil.which(chosen[0]) else None
+    return next(((path,) for name in ("g++", "clang++") if (path := shutil.which(name))), None)
+
+
+@functools.cache
+def compiler_version(command: tuple[str, ...]) -> str:
+    """The first line of what the compiler says of itself."""
+    return _first_lines([*command, "--version"])[0]
+
+
+@functools.cache
+def cpu_model() -> str:
+    """The processor's name, as the system gives it."""
+    return _cpu_field("model name") or platform.processor() or platform.machine()
+
+
+@functools.cache
+def cpu_features() -> str:
+    """The instruction sets that ``-march=native`` may use here; empty where the system does not list them."""
+    return _cpu_field("flags") or _cpu_field("Features")
+
+
+def _cpu_field(name: str) -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+
+
+def _gpus() -> tuple[str, ...]:
+    tool = shutil.which("nvidia-smi")
+    names = _first_lines([tool, "--query-gpu=name", "--format=csv,noheader"]) if tool else ()
+    return tuple(name for name in names if name)
+
+
+def _first_lines(command: list[str]) -> tuple[str, ...]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ("",)
+    return tuple(done.stdout.strip().splitlines()) or ("",)

@@ -1,0 +1,204 @@
+"""The settings of a run: what the YAML file says, with every default filled in. The only source of defaults.
+
+`load` reads a task file; `Settings.rebuilt` reads what an archive kept. `taskfile.py` turns the ``task:`` section into
+a `Task`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from evokern.errors import EvokernError
+from evokern.kernel import Kernel
+from evokern.outcome import Cache
+from evokern.task import Task
+from evokern.taskfile import ArgumentSection, Section, TaskSection, build_task
+from evokern.yamlfile import Document, read
+
+
+class SearchSettings(Section):
+    """How the search goes about it."""
+
+    generations: int = Field(default=30, ge=0)
+    """Batches of offspring after the seeds."""
+    offspring: int = Field(default=16, ge=1)
+    """Children per generation, over all islands."""
+    population: int = Field(default=16, ge=2)
+    """Survivors per island."""
+    islands: int = Field(default=2, ge=1)
+    """Subpopulations that evolve apart."""
+    migrate_every: int = Field(default=5, ge=0)
+    """Generations between two migrations among the islands; 0: never."""
+    seed: int = Field(default=0, ge=0)
+    """The random seed of every choice that the search makes."""
+    operators: list[str] | None = None
+    """Names of the operators that make children; all that are found when left out."""
+    verifiers: list[str] | None = None
+    """Names of the verifiers that children must pass; all that are found when left out."""
+
+
+class BudgetSettings(Section):
+    """When to stop before the last generation."""
+
+    time_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds of search; no limit when left out."""
+    evaluations: int | None = Field(default=None, ge=1)
+    """Kernels judged; no limit when left out."""
+
+
+class EvaluationSettings(Section):
+    """The conditions that kernels are judged under."""
+
+    threads: int = Field(default=0, ge=0)
+    """OpenMP threads of kernels and baselines; 0: every usable core."""
+    cache: Cache = Cache.COLD
+    """Where the inputs are when the clock starts."""
+    compile_cap_s: float = Field(default=60, gt=0, allow_inf_nan=False)
+    """Seconds that torch.compile may take before it is left out of the baselines."""
+    screen_ms: float = Field(default=20, gt=0, allow_inf_nan=False)
+    """Kernel time per shape of a first measurement."""
+    confirm_ms: float = Field(default=300, gt=0, allow_inf_nan=False)
+    """Kernel time per shape of the measurement that a new best must survive."""
+    champion_processes: int = Field(default=5, ge=1)
+    """Fresh processes in which a champion is measured."""
+
+
+class _Common(Section):
+    """What a task file and the settings made from it have alike."""
+
+    backend: str = "cpp"
+    """The language of the kernels."""
+    search: SearchSettings = SearchSettings()
+    budget: BudgetSettings = BudgetSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+
+
+class TaskFile(_Common):
+    """An evokern task: a PyTorch reference, the shapes that matter, and how to search for a faster kernel."""
+
+    task: TaskSection
+    seeds: list[str] = Field(default=[])
+    """Kernel files to start from; paths are relative to this file."""
+    archive: str | None = None
+    """The SQLite file that remembers the search; archives/<task>.db in the current folder when left out."""
+
+
+class Settings(_Common):
+    """A run's settings, complete in themselves: sources are read, defaults filled in, everything checked."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    task: Task
+    seeds: tuple[Kernel, ...] = ()
+    archive: Path
+
+    @classmethod
+    def rebuilt(cls, text: str, overrides: Mapping[str, object] | None = None) -> Self:
+        """The settings that `model_dump_json` wrote, with `overrides` by dotted key (``{"search.generations": 5}``).
+
+        Raises:
+            EvokernError: an override names no setting or has the wrong type, or `text` holds no settings.
+        """
+        document = Document(Path("archived settings"))
+        try:
+            document.data = json.loads(text)
+            document.override(overrides or {})
+            return cls.model_validate_json(json.dumps(document.data))
+        except ValidationError as error:
+            raise _explain(error, document, cls) from error
+        except ValueError as error:
+            raise EvokernError(f"expected settings as evokern archives them: {error}") from error
+
+
+def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
+    """Reads a task file and the files that it names.
+
+    Args:
+        path: the YAML file.
+        overrides: values that beat the file's, by dotted key, e.g. ``{"search.generations": 5}``.
+
+    Raises:
+        EvokernError: names file, line and column, what was expected, what came and what to do.
+    """
+    document = read(Path(path))
+    document.override(overrides or {})
+    try:
+        wanted = TaskFile.model_validate_json(json.dumps(document.data))
+    except ValidationError as error:
+        raise _explain(error, document, TaskFile) from error
+    task = build_task(wanted.task, document)
+    return Settings(
+        task=task,
+        seeds=tuple(_seed(document, index, name, wanted.backend) for index, name in enumerate(wanted.seeds)),
+        archive=Path(wanted.archive or f"archives/{task.name}.db"),
+        **{name: getattr(wanted, name) for name in _Common.model_fields},
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a task file, for editors that complete and check YAML."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TaskFile.model_json_schema()}
+
+
+def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
+    file = document.file.parent / name
+    try:
+        return Kernel(file.read_text(encoding="utf-8"), language)
+    except (OSError, UnicodeDecodeError) as error:
+        raise document.error(
+            ("seeds", index), f"expected a kernel file at {file}: {error}; paths are relative to {document.file}"
+        ) from error
+
+
+def _explain(error: ValidationError, document: Document, model: type[BaseModel]) -> EvokernError:
+    """pydantic's findings, a line each, at their places in the file."""
+    lines = dict.fromkeys(str(_fault(fault, document, model)) for fault in error.errors(include_url=False))
+    return EvokernError("\n".join(lines))
+
+
+def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> EvokernError:
+    """One finding; a step of pydantic's path that the data does not have (a union's tag) is left out."""
+    path: tuple[str | int, ...] = ()
+    for step in fault["loc"]:
+        if fault["type"] == "missing" or document.has((*path, step)):
+            path = (*path, step)
+    value = fault["input"]
+    if fault["type"] == "extra_forbidden":
+        known = _keys_at(path[:-1], model)
+        close = get_close_matches(str(path[-1]), known, n=1)
+        advice = f"did you mean {close[0]!r}? " if close else ""
+        return document.error(path, f"unknown key; {advice}(known here: {', '.join(known)})")
+    if fault["type"] == "missing":
+        return document.error(path, "expected this key, it is missing; add it")
+    expected = fault["msg"].replace("Input should be", "expected")
+    return document.error(path, f"{expected}, got {value!r} ({_kind(value)}); correct the value or leave the key out")
+
+
+def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
+    """The keys that the section at `path` may have."""
+    for step in path:
+        field = model.model_fields.get(str(step))
+        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            model = field.annotation
+        elif field is None:
+            model = ArgumentSection
+    return sorted(model.model_fields)
+
+
+def _kind(value: object) -> str:
+    names = {
+        str: "text",
+        dict: "a mapping",
+        list: "a list",
+        int: "an integer",
+        float: "a number",
+        bool: "true or false",
+    }
+    return names.get(type(value), "nothing")
