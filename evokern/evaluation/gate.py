@@ -1,0 +1,173 @@
+"""The numerical gate: is this output as good as an honest evaluation in the task's precision would be?
+
+An `Envelope` says how far from golden an output may be; `golden.py` derives it from the reference's own error and
+sensitivity, and `compare` holds an output to it. Every test is written ``error <= bound``, so that NaN fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+
+from evokern.errors import EvokernError
+
+_CHUNK = 1 << 16
+"""Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The bounds on t - golden for one output of one case, and the reference's own error as the unit of measure."""
+
+    block: int
+    """Elements per block of the flattened output (whole rows where rows are short): no bad tile hides in a good whole."""
+    max_bounds: tuple[float, ...]
+    """Largest |t - golden| allowed in each block; a single bound holds for all."""
+    rms_bound: float
+    bias_bound: float
+    """Largest |mean(t - golden)| allowed."""
+    max_unit: float
+    """The reference's own max error, at least the rounding of the output dtype."""
+    rms_unit: float
+    golden_max: float = 0.0
+    golden_rms: float = 0.0
+    """Of |golden|: tells whether another set of inputs is enough like this one to share its envelope."""
+    exact: bool = False
+    """Integer and bool outputs, and exact-integer probes of linear operators: every element must be equal."""
+    inconclusive: str = ""
+    """Why nothing can be said about any kernel here: the case is ill-conditioned."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What became of one output."""
+
+    passed: bool
+    inconclusive: bool
+    max_error: float
+    """max |t - golden| in units of the reference's own max error (at least half an ulp); the reference scores 1."""
+    rms_error: float
+    """The same for root mean squares (at least ulp / sqrt(12), what rounding alone does)."""
+    reason: str = ""
+    """One line; empty when passed."""
+    index: tuple[int, ...] | None = None
+    """Of the element that is furthest outside its bound."""
+    expected: float | None = None
+    got: float | None = None
+    outside: float = 0.0
+    """Fraction of elements beyond their block's max bound (or unequal, where equality is asked)."""
+
+
+def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> Comparison:
+    """Holds `output` (the task's dtype) to `golden` (float64, or the exact integers and bools), both of one shape.
+
+    Raises:
+        EvokernError: the shapes differ, which no kernel can cause: the judge owns both.
+    """
+    if output.shape != golden.shape:
+        raise EvokernError(f"expected an output of shape {list(golden.shape)}, got {list(output.shape)}")
+    if envelope.inconclusive:
+        return Comparison(False, True, 0.0, 0.0, envelope.inconclusive)
+    if envelope.exact:
+        return _compare_exactly(output, golden)
+    flat, wanted = output.reshape(-1), golden.reshape(-1)
+    bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64)
+    within, largest, squares, total = True, 0.0, 0.0, 0.0
+    for start, difference in _differences(flat, wanted, envelope.block):
+        tops = block_max(difference, envelope.block)
+        first = start // envelope.block
+        allowed = bounds if len(bounds) == 1 else bounds[first : first + len(tops)]
+        within &= bool((tops <= allowed).all())
+        largest = _larger(largest, tops.max().item())
+        squares += torch.dot(difference, difference).item()
+        total += difference.sum().item()
+    count = max(1, flat.numel())
+    rms, bias = sqrt(squares / count), abs(total / count)
+    errors = (_in_units(largest, envelope.max_unit), _in_units(rms, envelope.rms_unit))
+    if within and rms <= envelope.rms_bound and bias <= envelope.bias_bound:
+        return Comparison(True, False, *errors)
+    if not within:
+        reason = "an element is outside the error that honest arithmetic makes"
+    elif not rms <= envelope.rms_bound:
+        reason = f"root-mean-square error {rms:.3g}, expected at most {envelope.rms_bound:.3g}"
+    else:
+        reason = f"mean error {bias:.3g}, expected at most {envelope.bias_bound:.3g}: systematic, not rounding"
+    return _located(output, golden, bounds, envelope.block, errors, reason)
+
+
+def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
+    """max |values| of each run of `block` elements of a flat tensor, the last one maybe shorter; NaN wins."""
+    whole = values.numel() // block * block
+    low, high = values[:whole].view(-1, block).aminmax(dim=1)
+    tops = torch.maximum(high, -low)
+    return torch.cat((tops, values[whole:].abs().max().view(1))) if whole < values.numel() else tops
+
+
+def _differences(output: torch.Tensor, golden: torch.Tensor, block: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """(start, output - golden) in float64, chunks of whole blocks; equal non-finite values differ by 0, others by NaN."""
+    step = max(1, _CHUNK // block) * block
+    for start in range(0, golden.numel(), step):
+        got, wanted = output[start : start + step], golden[start : start + step]
+        difference = torch.sub(got, wanted)
+        if not torch.isfinite(difference.sum()):  # the sum is finite only if every element is
+            got = got.double()
+            same = (got == wanted) | (got.isnan() & wanted.isnan())
+            unlike = ~same & ~(got.isfinite() & wanted.isfinite())
+            difference = difference.masked_fill(same, 0.0).masked_fill(unlike, torch.nan)
+        yield start, difference
+
+
+def _located(
+    output: torch.Tensor,
+    golden: torch.Tensor,
+    bounds: torch.Tensor,
+    block: int,
+    errors: tuple[float, float],
+    reason: str,
+) -> Comparison:
+    """The refusal with its evidence: a second look, only at outputs that failed."""
+    flat, wanted = output.reshape(-1), golden.reshape(-1)
+    outside, worst, place = 0, -1.0, 0
+    for start, difference in _differences(flat, wanted, block):
+        blocks = torch.arange(start, start + len(difference)) // block
+        allowed = bounds if len(bounds) == 1 else bounds[blocks]
+        excess = (difference.abs() / allowed).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        excess = torch.where(difference == 0, 0.0, excess)
+        outside += int((excess > 1).sum())
+        if excess.max().item() > worst:
+            worst, place = excess.max().item(), start + int(excess.argmax())
+    got, expected = float(flat[place]), float(wanted[place])
+    index = _index_of(place, output.shape)
+    return Comparison(False, False, *errors, reason, index, expected, got, outside / flat.numel())
+
+
+def _compare_exactly(output: torch.Tensor, golden: torch.Tensor) -> Comparison:
+    unequal = (output != golden).reshape(-1)
+    wrong = int(unequal.sum())
+    if not wrong:
+        return Comparison(True, False, 0.0, 0.0)
+    place = int(unequal.to(torch.uint8).argmax())
+    index = _index_of(place, output.shape)
+    got, expected = float(output[index]), float(golden[index])
+    reason = "expected exactly equal elements: integers, bools or sums of small integers"
+    infinite = float("inf")
+    return Comparison(False, False, infinite, infinite, reason, index, expected, got, wrong / output.numel())
+
+
+def _index_of(place: int, shape: torch.Size) -> tuple[int, ...]:
+    index: list[int] = []
+    for size in reversed(shape):
+        place, last = divmod(place, size)
+        index.append(last)
+    return tuple(reversed(index))
+
+
+def _larger(left: float, right: float) -> float:
+    return right if right != right or right > left else left
+
+
+def _in_units(error: float, unit: float) -> float:
+    return error / unit if unit else 0.0 if error == 0 else float("inf")
