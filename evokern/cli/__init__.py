@@ -1,0 +1,54 @@
+"""The command line: a file a verb, and the only place that prints. Verbs import what they need when they are called."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from evokern.cli.check import check
+from evokern.cli.diff import diff
+from evokern.cli.doctor import doctor
+from evokern.cli.front import front
+from evokern.cli.lineage import lineage
+from evokern.cli.resume import resume
+from evokern.cli.run import run
+from evokern.cli.schema import schema
+from evokern.cli.show import show
+from evokern.errors import EvokernError
+
+INTERRUPTED = 130
+"""What a shell reports of a process that SIGINT ended."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="evokern")
+def cli() -> None:
+    """Evolves PyTorch functions into faster kernels that can be trusted.
+
+    `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `lineage`
+    read one. Exit codes: 0 done; 1 a checked kernel failed; 2 wrong usage or set-up, with one message that says what
+    to do; 130 interrupted.
+    """
+
+
+for _verb in (run, resume, check, front, show, diff, lineage, doctor, schema):
+    cli.add_command(_verb)
+
+
+def main() -> None:
+    """The `evokern` program: every expected failure becomes one message and an exit code."""
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except EvokernError as error:
+        click.echo(f"evokern: {error}", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("evokern: interrupted; the archive keeps everything that was committed", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,73 @@
+"""`evokern check`: the honest benchmark of one kernel file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from evokern.cli.overrides import given, overriding
+from evokern.errors import EvokernError
+
+if TYPE_CHECKING:
+    from evokern.kernel import Kernel
+    from evokern.outcome import Evaluation
+    from evokern.settings import Settings
+
+
+@click.command()
+@click.argument("kernel", type=click.Path(path_type=Path))
+@click.argument("task", type=click.Path(path_type=Path))
+@overriding("threads", "cache")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, raw samples included.")
+def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
+    """Judge one kernel file: the honest benchmark.
+
+    KERNEL is judged for TASK, a YAML file, as thoroughly as the champion of a search. Prints the verdict with its evidence, the errors in units of the reference's own error, and for each shape the
+    latency and the speed-up over eager and compiled PyTorch, with 95 % intervals and the noise floor. Exit code 1
+    when the kernel does not pass.
+    """
+    from evokern.evaluation.client import Judge
+    from evokern.kernel import Kernel
+    from evokern.outcome import Fidelity, Status
+    from evokern.report import baselines, benchmark
+    from evokern.settings import load
+
+    settings = load(task, given(**options))
+    try:
+        subject = Kernel(kernel.read_text(encoding="utf-8"), settings.backend)
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvokernError(f"expected a kernel file at {kernel}: {error}") from error
+    evaluation = _refused(subject, settings)
+    notes = ""
+    if evaluation is None:
+        yardstick = settings.seeds[0] if settings.seeds else None
+        with Judge(settings.task, settings.evaluation, yardstick) as judge:
+            evaluation = judge.evaluate(subject, Fidelity.CHAMPION)
+            notes = baselines.text(judge.baselines)
+    if as_json:
+        click.echo(benchmark.as_json(evaluation))
+    else:
+        click.echo("\n\n".join(filter(None, (f"{kernel} for {settings.task.name}", notes, benchmark.text(evaluation)))))
+    if evaluation.status is not Status.PASSED:
+        click.get_current_context().exit(1)
+
+
+def _refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
+    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass."""
+    from evokern import registry
+    from evokern.kernel import Child, Recipe
+    from evokern.outcome import Evaluation, Fidelity
+    from evokern.protocols import Inspection
+
+    inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
+    child = Child(kernel, "check", Recipe(kernel))
+    verifiers = registry.chosen("verifiers", settings.search.verifiers).values()
+    for verifier in sorted(verifiers, key=lambda verifier: verifier.price_s):
+        verdict = verifier.verify(child, inspection)
+        if verdict.refusal is not None:
+            return Evaluation(
+                verdict.refusal, Fidelity.CHAMPION, evidence=(verdict.evidence,) if verdict.evidence else ()
+            )
+    return None

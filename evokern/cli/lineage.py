@@ -1,0 +1,27 @@
+"""`evokern lineage`: where a candidate comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from evokern.cli.archive import reads_archive
+
+if TYPE_CHECKING:
+    from evokern.history import Archive
+
+
+@click.command()
+@click.argument("id", type=int)
+@reads_archive
+def lineage(archive: Archive, id: int, as_json: bool) -> None:
+    """Draw where a candidate comes from.
+
+    A tree of the ancestors of candidate ID: what each step changed, and what it bought.
+    """
+    from evokern.report import lineage as report
+
+    candidate = archive.candidate(id)
+    ancestors = {one.id: one for one in archive.lineage(id) if one.id != id}
+    click.echo(report.as_json(candidate, ancestors) if as_json else report.text(candidate, ancestors))

@@ -1,0 +1,52 @@
+"""The options that beat the YAML file, and how they are handed to `settings.load`: by dotted key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Verb = Callable[..., None]
+
+KEYS = {
+    "generations": "search.generations",
+    "offspring": "search.offspring",
+    "population": "search.population",
+    "islands": "search.islands",
+    "seed": "search.seed",
+    "time_s": "budget.time_s",
+    "evaluations": "budget.evaluations",
+    "threads": "evaluation.threads",
+    "cache": "evaluation.cache",
+}
+
+_OPTIONS = {
+    "generations": click.option("--generations", type=int, help="Batches of offspring after the seeds."),
+    "offspring": click.option("--offspring", type=int, help="Children per generation, over all islands."),
+    "population": click.option("--population", type=int, help="Survivors per island."),
+    "islands": click.option("--islands", type=int, help="Subpopulations that evolve apart."),
+    "seed": click.option("--seed", type=int, help="Random seed of every choice the search makes."),
+    "time_s": click.option("--time", "time_s", type=float, metavar="SECONDS", help="Stop searching after this long."),
+    "evaluations": click.option("--evaluations", type=int, help="Stop after this many evaluations."),
+    "threads": click.option("--threads", type=int, help="OpenMP threads; 0 means every usable core."),
+    "cache": click.option(
+        "--cache", type=click.Choice(["cold", "hot"]), help="Where the inputs are when the clock starts."
+    ),
+}
+
+
+def overriding(*names: str) -> Callable[[Verb], Verb]:
+    """Gives a verb the options `names`; one that is left out changes nothing."""
+
+    def decorate(verb: Verb) -> Verb:
+        for name in reversed(names):
+            verb = _OPTIONS[name](verb)
+        return verb
+
+    return decorate
+
+
+def given(**options: Any) -> dict[str, object]:
+    """Those of `options` that were given, by dotted key."""
+    return {KEYS[name]: value for name, value in options.items() if value is not None}

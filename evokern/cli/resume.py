@@ -1,0 +1,31 @@
+"""`evokern resume`: go on with a search, or branch from one of its generations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from evokern.cli.overrides import given, overriding
+from evokern.cli.watch import SEARCHING, loudness, watch
+
+
+@click.command()
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--from-generation",
+    type=int,
+    metavar="N",
+    help="Branch: a new run that shares generations 0 to N and goes its own way after them.",
+)
+@overriding(*SEARCHING)
+@loudness
+def resume(archive: Path, from_generation: int | None, quiet: bool, verbose: bool, **options: object) -> None:
+    """Continue a search, or branch from it.
+
+    Goes on with the latest run of ARCHIVE. Settings come from the archive; the options override them, e.g. more --generations for a run that has ended.
+    Nothing that was judged is judged again.
+    """
+    from evokern.search import resume as reopen
+
+    watch(reopen(archive, from_generation, given(**options)), archive, quiet=quiet, verbose=verbose)

@@ -1,0 +1,30 @@
+"""`evokern show`: one candidate."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from evokern.cli.archive import reads_archive
+
+if TYPE_CHECKING:
+    from evokern.history import Archive
+
+
+@click.command()
+@click.argument("id", type=int)
+@click.option("--source", is_flag=True, help="Print the source alone, to compile or to check it.")
+@reads_archive
+def show(archive: Archive, id: int, source: bool, as_json: bool) -> None:
+    """Print all that is known of a candidate.
+
+    Origin, recipe, verdicts, evidence, measurements and source of candidate ID.
+    """
+    from evokern.report import candidate as report
+
+    found = archive.candidate(id)
+    if source:
+        click.echo(found.child.kernel.source, nl=False)
+    else:
+        click.echo(report.as_json(found) if as_json else report.text(found))

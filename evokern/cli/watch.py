@@ -1,0 +1,81 @@
+"""Runs an open search to its end, shows it, and prints what came of it. Used by `run` and `resume`."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from evokern.cli.display import Display, display
+from evokern.cli.terminal import width
+
+if TYPE_CHECKING:
+    from evokern.search import Search
+
+SEARCHING = (
+    "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache"
+)  # fmt: skip
+"""The settings that `run` and `resume` have options for."""
+
+
+def loudness(verb: Callable[..., None]) -> Callable[..., None]:
+    """Gives a verb the options -q and -v."""
+    verb = click.option("-v", "--verbose", is_flag=True, help="Print every candidate as it is remembered.")(verb)
+    return click.option("-q", "--quiet", is_flag=True, help="Print the result only.")(verb)
+
+
+def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
+    """Runs `search`, measures its champion again, then prints the claim beside the measurement, and the front.
+
+    Raises:
+        EvokernError: a seed fails, or the judge or the archive can't work.
+        KeyboardInterrupt: the search was interrupted; everything is committed.
+    """
+    from evokern.evolve import evolve
+    from evokern.front import front
+    from evokern.outcome import Candidate
+    from evokern.report import front as front_report
+    from evokern.report.baselines import text as baselines_text
+    from evokern.report.progress import claim_line, standing
+
+    began = time.monotonic()
+    with display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
+        shown.phase(f"{search.task.name}: starting the judge, which measures PyTorch first")
+        with search:
+            for record in evolve(search):
+                if isinstance(record, Candidate):
+                    shown.candidate(record)
+                else:
+                    shown.generation(standing(record.number, search.history(), time.monotonic() - began))
+            claims = []
+            if not search.stopped:
+                shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
+                claims = [claim_line(champion) for champion in search.announce()]
+            history, baselines = search.history(), search.baselines
+    parts = [baselines_text(baselines), "\n".join(claims), front_report.text(front(history), width())]
+    click.echo("\n\n".join(["", *filter(None, parts), f"archive: {archive}"]))
+    if search.stopped:
+        click.echo(f"stopped early; `evokern resume {archive}` goes on")
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _first_interrupt_stops(search: Search, shown: Display) -> Iterator[None]:
+    """The first Ctrl-C asks the search to stop, which it does after committing; the second raises KeyboardInterrupt."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        search.stop()
+        shown.phase("stopping after the kernel under way; Ctrl-C again stops at once")
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

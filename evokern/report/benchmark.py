@@ -1,0 +1,76 @@
+"""An evaluation in full: the verdict with its evidence, the errors, and the latency at each shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import TypeAdapter
+
+from evokern.outcome import Evaluation, Evidence, Measurement, Status
+from evokern.report import figures
+from evokern.report.table import table
+from evokern.task import shape_label
+
+
+def text(evaluation: Evaluation) -> str:
+    """The honest benchmark of one kernel, several paragraphs."""
+    cases = f"{evaluation.cases_passed} of {evaluation.cases_total} cases" if evaluation.cases_total else "no case run"
+    parts = [f"verdict   {evaluation.status.value} ({cases}, {figures.seconds(evaluation.judge_s)} of the judge)"]
+    if evaluation.status is not Status.PASSED:
+        parts += [evidence_text(evaluation.evidence)]
+    if evaluation.max_error is not None:
+        worst, rms = figures.error(evaluation.max_error), figures.error(evaluation.rms_error)
+        parts += [f"error     max {worst}, rms {rms}, in units of the reference's own error"]
+    if evaluation.measurements:
+        parts += ["", timings(evaluation.measurements)]
+        means = [f"{figures.ratio(figures.over(evaluation, name))} over {name}" for name in ("eager", "best")]
+        parts += ["", f"geometric mean over the timed shapes: {', '.join(means)}"]
+    return "\n".join(parts)
+
+
+def as_json(evaluation: Evaluation) -> str:
+    """The evaluation with its raw samples."""
+    return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
+
+
+def timings(measurements: Sequence[Measurement]) -> str:
+    """A line a shape: latency, speed-up over each baseline, and how far off identical code may score."""
+    names = list(dict.fromkeys(speedup.baseline for one in measurements for speedup in one.speedups))
+    headers = ("shape", "caches", "threads", "latency", *(f"over {name} [95 %]" for name in names), "noise floor", "")
+    rows = [
+        (
+            shape_label(one.shape),
+            one.cache.value,
+            str(one.threads),
+            figures.latency(one.latency_ns),
+            *(_over(one, name) for name in names),
+            f"+-{one.noise_floor:.1%}",
+            "held out" if one.held_out else "",
+        )
+        for one in measurements
+    ]
+    return table(headers, rows)
+
+
+def evidence_text(evidence: Sequence[Evidence]) -> str:
+    """Why a kernel was refused: one line each, then where it differed, then the quoted detail."""
+    return "\n".join(_one_evidence(one) for one in evidence)
+
+
+def _over(measurement: Measurement, baseline: str) -> str:
+    speedup = measurement.over(baseline)
+    return str(figures.Ratio(speedup.ratio, speedup.low, speedup.high)) if speedup else figures.MISSING
+
+
+def _one_evidence(evidence: Evidence) -> str:
+    where = [
+        f"at {shape_label(evidence.shape)}" if evidence.shape is not None else "",
+        f"seed {evidence.seed}" if evidence.seed is not None else "",
+        f"{evidence.output}{list(evidence.index or ())}" if evidence.output else "",
+        f"expected {evidence.expected!r}, got {evidence.got!r}" if evidence.expected is not None else "",
+    ]
+    lines = [f"evidence  {evidence.stage}: {evidence.reason}"]
+    if place := ", ".join(filter(None, where)):
+        lines.append(f"          {place}")
+    lines += [f"          | {line}" for line in evidence.detail.splitlines()]
+    return "\n".join(lines)

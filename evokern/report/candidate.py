@@ -1,0 +1,57 @@
+"""Everything that an archive knows of one candidate, as text or JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from evokern.outcome import Candidate
+from evokern.report import benchmark, figures
+from evokern.report.figures import Ratio
+
+
+def text(candidate: Candidate) -> str:
+    """Origin, recipe, verdicts, every evaluation, and the source."""
+    child = candidate.child
+    parents = ", ".join(f"{parent.id} ({parent.role})" for parent in child.parents) or "none"
+    head = [
+        f"candidate {candidate.id}: {candidate.status.value if candidate.status else 'not judged yet'}",
+        f"made      generation {candidate.generation}, island {candidate.island}, by {child.operator}",
+        f"parents   {parents}",
+    ]
+    if child.idea:
+        head.append(f"idea      {child.idea}")
+    head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
+    verdicts = [
+        f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
+        f" ({verdict.price_s * 1e3:.1f} ms)"
+        for verdict in candidate.verdicts
+    ]
+    refusals = [benchmark.evidence_text((verdict.evidence,)) for verdict in candidate.verdicts if verdict.evidence]
+    evaluations = [
+        f"\n-- {evaluation.fidelity.name.lower()}\n{benchmark.text(evaluation)}" for evaluation in candidate.evaluations
+    ]
+    return "\n".join([*head, *verdicts, *refusals, *evaluations, "\n-- source", child.kernel.source.rstrip()])
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """`evokern show --json`: the record, and what follows from it."""
+
+    status: str | None
+    over_best: Ratio | None
+    over_eager: Ratio | None
+    candidate: Candidate
+
+
+def as_json(candidate: Candidate) -> str:
+    """The candidate with its source, recipe, verdicts, evidence and raw samples."""
+    evaluation = candidate.evaluation
+    sheet = Sheet(
+        status=candidate.status.value if candidate.status else None,
+        over_best=figures.over(evaluation, "best") if evaluation else None,
+        over_eager=figures.over(evaluation, "eager") if evaluation else None,
+        candidate=candidate,
+    )
+    return TypeAdapter(Sheet).dump_json(sheet, indent=2).decode()

@@ -1,0 +1,78 @@
+"""How numbers are written everywhere: latencies, ratios with their interval, errors. And how shapes are combined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log, sqrt
+
+from evokern.outcome import Evaluation, Measurement
+
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A speed-up with its 95 % interval."""
+
+    ratio: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.2f}x [{self.low:.2f}, {self.high:.2f}]"
+
+
+def over(evaluation: Evaluation, baseline: str) -> Ratio | None:
+    """Geometric mean of the speed-ups over `baseline` at the timing shapes; None when there are none.
+
+    The shapes are measured independently: the half-widths of their intervals add in quadrature, in log space.
+    """
+    timed = (measurement for measurement in evaluation.measurements if not measurement.held_out)
+    found = [speedup for measurement in timed if (speedup := measurement.over(baseline)) is not None]
+    if not found:
+        return None
+    count = len(found)
+    centre = sum(log(speedup.ratio) for speedup in found) / count
+    below = sqrt(sum(log(speedup.ratio / speedup.low) ** 2 for speedup in found)) / count
+    above = sqrt(sum(log(speedup.high / speedup.ratio) ** 2 for speedup in found)) / count
+    return Ratio(exp(centre), exp(centre - below), exp(centre + above))
+
+
+def ratio(value: Ratio | float | None) -> str:
+    """``1.75x``, with its interval when it has one."""
+    if value is None:
+        return MISSING
+    return str(value) if isinstance(value, Ratio) else f"{value:.2f}x"
+
+
+def latency(nanoseconds: float) -> str:
+    """Three or four digits and a unit: ``12.3 us``, ``1.234 ms``."""
+    for unit, size, digits in (("s", 1e9, 3), ("ms", 1e6, 3), ("us", 1e3, 1)):
+        if nanoseconds >= size:
+            return f"{nanoseconds / size:.{digits}f} {unit}"
+    return f"{nanoseconds:.0f} ns"
+
+
+def latencies(measurements: tuple[Measurement, ...]) -> str:
+    """The latency at each timing shape: ``1.234 ms / 0.7 ms``."""
+    return " / ".join(latency(one.latency_ns) for one in measurements if not one.held_out) or MISSING
+
+
+def error(value: float | None) -> str:
+    """An error in units of the reference's own error; 1.00 is as exact as PyTorch."""
+    if value is None:
+        return MISSING
+    return f"{value:.2f}" if value < 100 else f"{value:.3g}"
+
+
+def seconds(value: float) -> str:
+    """``7.3 s``, ``2 min 05 s``."""
+    return f"{value:.1f} s" if value < 60 else f"{int(value) // 60} min {int(value) % 60:02d} s"
+
+
+def memory(size_bytes: int) -> str:
+    """``1.5 GiB``."""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size_bytes >= size:
+            return f"{size_bytes / size:.1f} {unit}"
+    return f"{size_bytes} B"

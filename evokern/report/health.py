@@ -1,0 +1,111 @@
+"""An examination of this machine: what a search needs, what it found, and how to get what is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from evokern import machine
+from evokern.report import figures
+
+_PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
+_COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
+_OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
+_CACHE_ADVICE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    item: str
+    found: str
+    works: bool
+    needed: bool = True
+    """False for what merely helps."""
+    advice: str = ""
+    """How to get it; empty when there is nothing to do."""
+
+    @property
+    def mark(self) -> str:
+        """``ok``, ``MISSING`` for what is needed, ``-`` for what merely helps."""
+        return "ok" if self.works else "MISSING" if self.needed else "-"
+
+
+def examine() -> tuple[Finding, ...]:
+    """Everything, in the order in which a newcomer would mend it. Compiles a line of C++; takes about a second."""
+    here = machine.describe()
+    return (
+        Finding("python", here.python, True),
+        Finding("processor", f"{here.cpu}, {here.cores} cores, {figures.memory(here.memory_bytes)}", True),
+        *_compilers(),
+        *_libraries(),
+        _cache(),
+        *_gpus(here.gpus),
+    )
+
+
+def _compilers() -> Iterator[Finding]:
+    command = machine.find_compiler()
+    if command is None:
+        yield Finding("C++ compiler", "none", False, advice=_COMPILER_ADVICE)
+        return
+    yield Finding("C++ compiler", f"{' '.join(command)}: {machine.compiler_version(command)}", True)
+    failure = _try_to_compile(command)
+    yield Finding("C++20 with OpenMP", failure or "compiles", not failure, advice=_OPENMP_ADVICE if failure else "")
+
+
+def _try_to_compile(command: tuple[str, ...]) -> str:
+    """Empty when it works; else the compiler's first line."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "probe.cpp")
+        source.write_text(_PROGRAM)
+        flags = ["-std=c++20", "-O3", "-march=native", "-fopenmp", "-shared", "-fPIC"]
+        try:
+            done = subprocess.run(
+                [*command, *flags, str(source), "-o", f"{folder}/probe.so"], capture_output=True, text=True, timeout=60
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return str(error)
+        words = done.stderr.strip().splitlines()
+        return (words[0] if words else f"exit code {done.returncode}") if done.returncode else ""
+
+
+def _libraries() -> Iterator[Finding]:
+    """What the package says that it needs; what the notebook needs besides merely helps."""
+    try:
+        wanted = requires("evokern") or []
+    except PackageNotFoundError:
+        yield Finding("evokern", "a checkout that is not installed", False, False, "pip install -e .")
+        return
+    for requirement in wanted:
+        specifier, _, marker = (part.strip() for part in requirement.partition(";"))
+        if marker and "notebook" not in marker:
+            continue
+        name = re.split(r"[^\w.-]", specifier)[0]
+        try:
+            yield Finding(name, version(name), True, needed=not marker)
+        except PackageNotFoundError:
+            yield Finding(name, "none", False, needed=not marker, advice=f"pip install '{specifier}'")
+
+
+def _cache() -> Finding:
+    folder = machine.cache_folder()
+    nearest = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = f"{figures.memory(shutil.disk_usage(nearest).free)} free"
+    writable = os.access(nearest, os.W_OK | os.X_OK)
+    state = free if writable else "not writable"
+    return Finding("cache folder", f"{folder}, {state}", writable, advice="" if writable else _CACHE_ADVICE)
+
+
+def _gpus(names: tuple[str, ...]) -> Iterator[Finding]:
+    nvcc = shutil.which("nvcc") or ""
+    yield Finding("GPU", ", ".join(names) or "none", bool(names), False, "" if names else "not needed: kernels are C++")
+    yield Finding("nvcc", nvcc or "none", bool(nvcc), False, "" if nvcc else "not needed: kernels are C++")

@@ -1,0 +1,90 @@
+"""Where a kernel comes from, as a tree: each line says what was done to it and what that bought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter
+
+from evokern.kernel import Parent
+from evokern.outcome import Candidate
+from evokern.report import figures
+from evokern.report.recipe import only_in
+
+
+def text(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+    """The tree of `candidate`, its parents below it; one that has been drawn already is only named.
+
+    Args:
+        candidate: the root of the drawing.
+        ancestors: id -> candidate, for its parents, theirs, and so on; one that is not in it is only named.
+    """
+    drawn: set[int] = set()
+    lines = [_line(candidate, ancestors)]
+
+    def draw(child: Candidate, indent: str) -> None:
+        drawn.add(child.id)
+        parents = child.child.parents
+        for place, parent in enumerate(parents, start=1):
+            last = place == len(parents)
+            lines.append(f"{indent}{'└─ ' if last else '├─ '}{_named(parent, ancestors, drawn)}")
+            if parent.id in ancestors and parent.id not in drawn:
+                draw(ancestors[parent.id], indent + ("   " if last else "│  "))
+
+    draw(candidate, "")
+    return "\n".join(lines)
+
+
+def _named(parent: Parent, ancestors: Mapping[int, Candidate], drawn: set[int]) -> str:
+    role = "" if parent.role == "base" else f"({parent.role}) "
+    if parent.id not in ancestors:
+        return f"{role}{parent.id}"
+    return f"{role}{parent.id} (see above)" if parent.id in drawn else f"{role}{_line(ancestors[parent.id], ancestors)}"
+
+
+def _line(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+    result = figures.ratio(candidate.speedup) if candidate.speedup else candidate.status and candidate.status.value
+    made = f"{candidate.id}  gen {candidate.generation}  {result or 'not judged yet'}  {candidate.child.operator}"
+    changes = _changes(candidate, ancestors)
+    return f"{made}  {changes}" if changes else made
+
+
+def _changes(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+    """Against the first parent: the steps that were added and removed."""
+    base = ancestors.get(candidate.child.parents[0].id) if candidate.child.parents else None
+    if base is None:
+        return ""
+    before, now = base.child.recipe.steps, candidate.child.recipe.steps
+    return "  ".join([*(f"+{step}" for step in only_in(now, before)), *(f"-{step}" for step in only_in(before, now))])
+
+
+@dataclass(frozen=True)
+class Ancestor:
+    """One node of the tree, as `evokern lineage --json` gives it."""
+
+    id: int
+    generation: int
+    operator: str
+    status: str | None
+    speedup: float | None
+    parents: tuple[Parent, ...]
+    steps: tuple[str, ...]
+
+
+def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+    """`candidate` and its ancestors, newest first, as a JSON list; `parents` are the edges."""
+    everyone = {candidate.id: candidate, **ancestors}
+    nodes = [
+        Ancestor(
+            id=one.id,
+            generation=one.generation,
+            operator=one.child.operator,
+            status=one.status.value if one.status else None,
+            speedup=one.speedup,
+            parents=one.child.parents,
+            steps=tuple(map(str, one.child.recipe.steps)),
+        )
+        for one in sorted(everyone.values(), key=lambda one: one.id, reverse=True)
+    ]
+    return TypeAdapter(list[Ancestor]).dump_json(nodes, indent=2).decode()

@@ -1,0 +1,76 @@
+"""A search as it goes: the figures of one generation, for a plain line or a row of the live table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evokern.outcome import Candidate, Status
+from evokern.report import figures
+from evokern.report.recipe import short_recipe
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the search stands after a generation."""
+
+    generation: int
+    proposed: int
+    """Candidates so far, those refused before they reached the judge included."""
+    judged: int
+    passed: int
+    best: Candidate | None
+    elapsed_s: float
+
+    def __str__(self) -> str:
+        counts = f"{self.proposed} proposed, {self.judged} judged, {self.passed} passed"
+        return f"generation {self.generation}: {self.summary}; {counts}; {figures.seconds(self.elapsed_s)}"
+
+    @property
+    def summary(self) -> str:
+        """The best kernel so far in a few words."""
+        evaluation = self.best.evaluation if self.best else None
+        if self.best is None or evaluation is None:
+            return "no kernel has passed yet"
+        ratios = [f"{figures.ratio(evaluation.speedup(name))} over {name}" for name in ("best", "eager")]
+        return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.max_error)}"
+
+
+def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) -> Standing:
+    """Counts over `history`; the best is the fastest that passed."""
+    passing = [candidate for candidate in history if candidate.speedup is not None]
+    return Standing(
+        generation=generation,
+        proposed=len(history),
+        judged=sum(1 for candidate in history if candidate.evaluations),
+        passed=sum(1 for candidate in history if candidate.status is Status.PASSED),
+        best=max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None),
+        elapsed_s=elapsed_s,
+    )
+
+
+def candidate_line(candidate: Candidate) -> str:
+    """One candidate as it is remembered (`-v`): outcome, then how it was made, then why it was refused."""
+    status = candidate.status.value if candidate.status else "not judged yet"
+    evaluation = candidate.evaluation
+    result = (
+        f"{figures.ratio(candidate.speedup)}, error {figures.error(evaluation.max_error)}"
+        if candidate.speedup is not None and evaluation is not None
+        else status
+    )
+    why = f"  ({candidate.evidence[0].reason})" if candidate.evidence else ""
+    return f"  {candidate.id}: {result}  {candidate.child.operator}: {short_recipe(candidate.child)}{why}"
+
+
+def claim_line(champion: Candidate) -> str:
+    """What the search claimed of a champion beside what fresh processes measured."""
+    claimed = champion.evaluations[-2] if len(champion.evaluations) > 1 else None
+    again = champion.evaluations[-1]
+    if again.status is not Status.PASSED:
+        return f"candidate {champion.id} did not stand up to re-measuring: {again.status.value}"
+    before = figures.ratio(figures.over(claimed, "best") if claimed else None)
+    best, eager = (figures.ratio(figures.over(again, name)) for name in ("best", "eager"))
+    return (
+        f"candidate {champion.id}: claimed {before} over best; "
+        f"re-measured in fresh processes {best} over best, {eager} over eager"
+    )
