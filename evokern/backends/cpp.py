@@ -1,0 +1,164 @@
+"""C++ kernels: one plain C symbol named `kernel` that writes into the outputs it is given. No PyTorch header in sight.
+
+Its parameters are the task's arguments in order (tensors as ``const T*``, scalars by value), the returns (``T*``), and
+an ``int64_t`` for each named dimension. Every pointer is aligned to 64 bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from evokern.compiler import compile_native, shared_library
+from evokern.errors import EvokernError
+from evokern.kernel import Kernel, Tunable
+from evokern.outcome import Evidence
+from evokern.task import DType, Task, Tensor
+
+__all__ = ["PLUGIN", "Cpp", "allowed_flag", "compile_native", "parameters", "shim"]
+
+PRELUDE = Path(__file__).with_name("evokern.h")
+RUNNER = Path(__file__).parent.parent / "evaluation" / "native" / "runner.cpp"
+
+C_TYPES = {
+    DType.FLOAT64: "double",
+    DType.FLOAT32: "float",
+    DType.FLOAT16: "float16",
+    DType.BFLOAT16: "bfloat16",
+    DType.INT64: "int64_t",
+    DType.INT32: "int32_t",
+    DType.BOOL: "bool",
+}
+
+FLAGS = (
+    "-std=c++20",
+    "-O3",
+    "-march=native",
+    "-fopenmp",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-w",
+    "-fmax-errors=5",
+)
+"""For seeds and children alike. What relaxes arithmetic further is a flag that a kernel declares."""
+
+_ALLOWED_FLAG = re.compile(
+    r"-O[0-3]"
+    r"|-mprefer-vector-width=(128|256|512)|-mno-(avx512f|avx2|fma)"
+    r"|-ffast-math|-funsafe-math-optimizations|-fassociative-math|-freciprocal-math|-ffinite-math-only"
+    r"|-fno-(signed-zeros|rounding-math)|-ffp-contract=(fast|on|off)|-fno-strict-aliasing|-fopenmp-simd"
+    r"|-f(no-)?(unroll-loops|unroll-all-loops|peel-loops|split-loops|unswitch-loops|tree-vectorize|tree-slp-vectorize"
+    r"|tree-loop-distribution|loop-interchange|prefetch-loop-arrays|inline-functions|omit-frame-pointer|ipa-pta"
+    r"|modulo-sched|gcse|schedule-insns|schedule-insns2|stack-protector)"
+    r"|-fvect-cost-model=(unlimited|dynamic|cheap|very-cheap)"
+)
+NO_FLAG = "none"
+"""The choice of a flag tunable that adds nothing."""
+_MACRO_VALUE = re.compile(r"[\w.+-]+")
+
+
+class Cpp:
+    """The C++ backend: g++ or clang++ (evokern/compiler.py), run by evaluation/native/runner.cpp."""
+
+    name = "cpp"
+    language = "cpp"
+
+    def signature(self, task: Task) -> str:
+        declared = ", ".join(f"{kind} {name}" for kind, name in parameters(task))
+        return f'extern "C" void kernel({declared})'
+
+    def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        chosen = _chosen_flags(kernel.tunables, task)
+        if isinstance(chosen, Evidence):
+            return chosen
+        return shared_library(self._unit(kernel, task), (*FLAGS, *chosen), PRELUDE)
+
+    def command(self, artefact: Path, task: Task) -> list[str]:
+        runner = compile_native(RUNNER, "-O2", shared=False)
+        caller = shared_library(shim(task), FLAGS, PRELUDE)
+        if isinstance(caller, Evidence):
+            raise EvokernError(f"expected a call of {self.signature(task)} to compile, got {caller.detail}")
+        return [str(runner), str(artefact), str(caller)]
+
+    def _unit(self, kernel: Kernel, task: Task) -> str:
+        """What the compiler gets: the kernel, at its own line numbers, and a check that its signature is the task's."""
+        types = ", ".join(kind for kind, _ in parameters(task))
+        expected = self.signature(task).replace('"', '\\"')
+        return "\n".join(
+            (
+                kernel.source,
+                '#line 1 "signature"',
+                f'static_assert(std::is_same_v<decltype(kernel), void({types})>, "expected {expected}");',
+                f"{self.signature(task)};",
+                f"__attribute__((used)) static void (*const evokern_entry)({types}) = kernel;",
+                "",
+            )
+        )
+
+
+PLUGIN = Cpp
+
+
+def parameters(task: Task) -> list[tuple[str, str]]:
+    """(C++ type, name) of each parameter of a kernel for `task`, in order."""
+    arguments = [
+        (
+            f"const {C_TYPES[argument.dtype]}*" if isinstance(argument, Tensor) else C_TYPES[argument.dtype],
+            argument.name,
+        )
+        for argument in task.arguments
+    ]
+    returns = [(f"{C_TYPES[tensor.dtype]}*", tensor.name) for tensor in task.returns]
+    return [*arguments, *returns, *(("int64_t", name) for name in task.dimensions)]
+
+
+def shim(task: Task) -> str:
+    """C++ source of ``evokern_call(kernel, arguments)``: calls a kernel of `task` with an array of pointers.
+
+    ``arguments`` is in the order of the signature: a tensor's pointer as it is, a scalar's or a dimension's as a
+    pointer to its value.
+    """
+    types = ", ".join(kind for kind, _ in parameters(task))
+    values = ", ".join(
+        f"static_cast<{kind}>(arguments[{index}])"
+        if kind.endswith("*")
+        else f"*static_cast<const {kind}*>(arguments[{index}])"
+        for index, (kind, _) in enumerate(parameters(task))
+    )
+    return (
+        'extern "C" void evokern_call(void* kernel, void** arguments) {\n'
+        f"    reinterpret_cast<void (*)({types})>(kernel)({values});\n"
+        "}\n"
+    )
+
+
+def allowed_flag(flag: str) -> bool:
+    """Whether a kernel may declare the compiler flag `flag`: it changes the code of this kernel and nothing else."""
+    return _ALLOWED_FLAG.fullmatch(flag) is not None
+
+
+def _chosen_flags(tunables: Sequence[Tunable], task: Task) -> list[str] | Evidence:
+    """The compiler flags that the tunables' first choices stand for, or what is wrong with a declaration."""
+    taken = {name for _, name in parameters(task)} | {"kernel"}
+    flags: list[str] = []
+    for tunable in tunables:
+        if tunable.is_flag:
+            refused = [
+                flag
+                for choice in tunable.choices
+                for flag in choice.split()
+                if not (flag == NO_FLAG or allowed_flag(flag))
+            ]
+            if refused:
+                return Evidence(
+                    "compile", f"the flag {refused[0]} of {tunable.name} is not among those a kernel may declare"
+                )
+            flags += [flag for flag in tunable.choices[0].split() if flag != NO_FLAG]
+            continue
+        if tunable.name in taken:
+            return Evidence("compile", f"the tunable {tunable.name} has the name of a parameter; rename it")
+        if not all(_MACRO_VALUE.fullmatch(choice) for choice in tunable.choices):
+            return Evidence("compile", f"expected the choices of the tunable {tunable.name} to be words or numbers")
+        flags.append(f"-D{tunable.name}={tunable.choices[0]}")
+    return flags

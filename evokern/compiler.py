@@ -1,0 +1,207 @@
+"""Runs the C++ compiler, and keeps what it made. The only place that starts one.
+
+Artefacts lie in the cache folder under the hash of everything that they depend on: source, flags, prelude, compiler,
+processor. They appear by an atomic rename, so any number of threads and processes may compile the same thing at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import resource
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from evokern import machine
+from evokern.errors import EvokernError
+from evokern.outcome import Evidence
+
+CPU_LIMIT_S = 30
+"""Processor time of one compiler process; honest kernels need 0.1-2 s, an unrolled scan minutes."""
+WALL_LIMIT_S = 120
+OUTPUT_LIMIT_BYTES = 64 << 20
+PRELUDE_LIMIT_BYTES = 512 << 20
+QUOTED_BYTES = 6000
+"""How much of the compiler's words is kept: the first errors cause the others."""
+PRELUDES_KEPT = 12
+"""A precompiled prelude takes 80 MB and belongs to one set of flags; sets met later than that go without."""
+
+_PRELUDE = "evokern.h"
+_RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std")
+"""Flags that a precompiled header depends on (gcc ignores one that was made with others: slower, never wrong)."""
+
+
+def shared_library(source: str, flags: Sequence[str], prelude: Path) -> Path | Evidence:
+    """A shared library made from one C++ source that includes `prelude` first; cached.
+
+    It is linked without `flags`: ``-ffast-math`` at link time would set flush-to-zero for the whole process.
+
+    Raises:
+        EvokernError: there is no compiler, or the cache can't be written.
+    """
+    command = find()
+    key = _key(source, *flags, prelude.read_text())
+    artefact = _folder(command) / f"{key}.so"
+    if artefact.exists():
+        return artefact
+    header = _precompiled(command, flags, prelude)
+    with _private_folder(command) as name:
+        folder = Path(name)
+        (folder / "kernel.cpp").write_text(source)
+        steps = (
+            [*command, *flags, "-fPIC", "-include", str(header), "-c", "kernel.cpp", "-o", "kernel.o"],
+            [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],
+        )
+        for step in steps:
+            if (words := _run(step, folder)) is not None:
+                return _evidence(words)
+        os.replace(folder / "kernel.so", artefact)
+    return artefact
+
+
+def compile_native(source: Path, *flags: str, shared: bool) -> Path:
+    """Compiles one of evokern's own C++ files, to a shared library or a program; cached with the headers beside it.
+
+    Raises:
+        EvokernError: there is no compiler, or it refuses.
+    """
+    command = find()
+    beside = sorted(source.parent.glob("*.h"))
+    suffix = ".so" if shared else ""
+    key = _key(*(path.read_text() for path in (source, *beside)), *flags)
+    target = _folder(command) / f"{source.stem}-{key[:16]}{suffix}"
+    if target.exists():
+        return target
+    with _private_folder(command) as name:
+        made = Path(name) / "made"
+        kind = ("-shared", "-fPIC") if shared else ()
+        words = _run(
+            [*command, "-std=c++20", "-pthread", *kind, *flags, str(source), "-o", str(made), "-ldl"], Path(name)
+        )
+        if words is not None:
+            raise EvokernError(
+                f"{' '.join(command)} can't compile evokern's {source.name}; expected g++ 11 or later:\n{words}"
+            )
+        os.replace(made, target)
+    return target
+
+
+def find() -> tuple[str, ...]:
+    """The C++ compiler's command.
+
+    Raises:
+        EvokernError: there is none.
+    """
+    command = machine.find_compiler()
+    if command is None:
+        asked = os.environ.get("CXX")
+        raise EvokernError(
+            f"expected a C++ compiler, found none ({f'no {asked}, as CXX says' if asked else 'no g++, no clang++'}); "
+            "install one, e.g. `apt install g++` or `dnf install gcc-c++`, or name one in the variable CXX"
+        )
+    return command
+
+
+def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) -> Path:
+    """A copy of `prelude` with its precompiled form beside it, where the compiler is a gcc and there is room."""
+    if "clang" in machine.compiler_version(command):
+        return prelude  # a clang refuses, rather than ignores, what was precompiled with other flags
+    relevant = [flag for flag in flags if flag.startswith(_RELEVANT)]
+    folder = _folder(command) / f"prelude-{_key(prelude.read_text(), *relevant)[:16]}"
+    if folder.exists():
+        return folder / _PRELUDE
+    if len(list(_folder(command).glob("prelude-*"))) >= PRELUDES_KEPT:
+        return prelude
+    with _private_folder(command) as name:
+        made = Path(name) / "made"
+        made.mkdir()
+        (made / _PRELUDE).write_text(prelude.read_text())
+        lasting = [flag for flag in flags if not flag.startswith("-D")]
+        step = [*command, *lasting, "-fPIC", "-x", "c++-header", _PRELUDE, "-o", f"{_PRELUDE}.gch"]
+        if _run(step, made, PRELUDE_LIMIT_BYTES) is not None:
+            return prelude
+        try:
+            os.rename(made, folder)
+        except OSError:
+            return folder / _PRELUDE if folder.exists() else prelude  # another process was faster
+    return folder / _PRELUDE
+
+
+def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
+    """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails."""
+    environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    limits = {resource.RLIMIT_CPU: CPU_LIMIT_S, resource.RLIMIT_FSIZE: output_limit_bytes, resource.RLIMIT_CORE: 0}
+    with open(folder / "words", "w+b") as words:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**environment, "LC_ALL": "C", "TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+            start_new_session=True,
+        )
+        for kind, most in limits.items():
+            resource.prlimit(process.pid, kind, (most, most))
+        try:
+            code = process.wait(timeout=WALL_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return f"error: the compiler took more than {WALL_LIMIT_S} s"
+        if code == 0:
+            return None
+        words.seek(0)
+        said = words.read(QUOTED_BYTES).decode("utf-8", errors="replace")
+    if "No space left on device" in said:
+        raise EvokernError(
+            f"the compiler found no space left on the device; free some in {folder.parent} or set XDG_CACHE_HOME"
+        )
+    if "CPU time limit" in said or code in (-signal.SIGXCPU, -signal.SIGKILL):
+        said = f"error: the compiler took more than {CPU_LIMIT_S} s of processor time\n{said}"
+    return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())
+
+
+def _evidence(words: str) -> Evidence:
+    lines = words.splitlines()
+    reason = next((line for line in lines if "error:" in line or "undefined reference" in line), "the compiler failed")
+    return Evidence("compile", reason.strip(), words)
+
+
+@functools.cache
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EvokernError(f"expected to write compiled kernels to {folder}: {error}; set XDG_CACHE_HOME") from error
+    return folder
+
+
+def _folder(command: tuple[str, ...]) -> Path:
+    """Where this compiler's artefacts for this processor are: ``-march=native`` means another thing elsewhere."""
+    return _made(machine.cache_folder() / "cpp" / _toolchain(command)[:16])
+
+
+@functools.cache
+def _toolchain(command: tuple[str, ...]) -> str:
+    return _key(*command, machine.compiler_version(command), machine.cpu_model(), machine.cpu_features())
+
+
+def _private_folder(command: tuple[str, ...]) -> tempfile.TemporaryDirectory[str]:
+    """Beside the artefacts, so that a rename is atomic.
+
+    Raises:
+        EvokernError: it can't be made.
+    """
+    try:
+        return tempfile.TemporaryDirectory(dir=_folder(command), prefix="at-work-")
+    except OSError as error:
+        raise EvokernError(f"expected to write to {_folder(command)}: {error}; set XDG_CACHE_HOME") from error
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
