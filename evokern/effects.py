@@ -26,8 +26,13 @@ _PURE_CALLS = _CONVERSIONS | {
     for prefix in ("", "std::", "__builtin_")
     for suffix in ("", "f", "l")
 }
-_PURE_INTRINSIC = re.compile(r"_mm\d*_|__builtin_(expect|prefetch)|(static|reinterpret)_cast\b|omp_get_\w+")
-_ADDRESSED = re.compile(r"_mm\d*_(?:maskz?_)?(stream_load|store|stream|load|prefetch)|__builtin_(prefetch)")
+_PURE_INTRINSIC = re.compile(
+    r"_mm\d*_|__builtin_(expect|prefetch)|(static|reinterpret)_cast\b|omp_get_\w+|stream_fence\b"
+)
+_ADDRESSED = re.compile(
+    r"_mm\d*_(?:maskz?_)?(stream_load|store|stream|load|prefetch)|__builtin_(prefetch)"
+    r"|(stream)_copy\b"  # which operators/rewrites/streaming_stores.py defines
+)
 _EXITS = frozenset({"return_statement", "break_statement", "continue_statement", "goto_statement", "throw_statement"})
 _OPAQUE = frozenset(
     {
@@ -167,7 +172,7 @@ def _is_address_argument(node: Node) -> bool:
 def _addressing(call: Node) -> str:
     """``load``, ``store`` or ``prefetch`` for an intrinsic that takes an address first, else empty."""
     found = _ADDRESSED.match(text_of(call.child_by_field_name("function")))
-    kind = found[1] or found[2] if found else ""
+    kind = found[found.lastindex or 0] if found else ""
     return {"stream": "store", "stream_load": "load"}.get(kind, kind)
 
 

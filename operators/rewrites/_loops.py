@@ -1,0 +1,91 @@
+"""What the rewrites of loops share: a site is a loop by its label, and applying is a few text edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evokern.kernel import Kernel, Step
+from evokern.protocols import Site
+from evokern.syntax import Edit, Loop, Syntax, parse
+from evokern.task import Task
+
+Choices = Mapping[str, tuple[str, ...]]
+
+
+class LoopRewrite:
+    """A rewrite whose sites are loops. A subclass says which (`choices`) and what becomes of them (`edits`)."""
+
+    name: str
+
+    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
+        """The options at `loop`; None when it does not apply there."""
+        raise NotImplementedError
+
+    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        """The edits that apply it at `loop`, for options that `choices` offered."""
+        raise NotImplementedError
+
+    def sites(self, kernel: Kernel, task: Task) -> list[Site]:
+        syntax = parse(kernel)
+        found = ((loop, self._choices(syntax, loop, task)) for loop in syntax.loops)
+        return [Site(loop.label, choices) for loop, choices in found if choices is not None]
+
+    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
+        syntax = parse(kernel)
+        loop = syntax.loop(step.site)
+        choices = self._choices(syntax, loop, task) if loop else None
+        chosen = dict(step.options)
+        if loop is None or not offers(choices, chosen):
+            return None
+        return syntax.edited(*self.edits(syntax, loop, chosen))
+
+    def _choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
+        """As `choices`, for a loop that begins its line and stands between braces, where a pragma may precede it."""
+        parent = loop.node.parent
+        if parent is None or parent.type != "compound_statement":
+            return None
+        if syntax.between(syntax.line_start(loop.node.start_byte), loop.node.start_byte).strip():
+            return None
+        return self.choices(syntax, loop, task)
+
+
+def offers(choices: Choices | None, chosen: Mapping[str, str]) -> bool:
+    """Whether `chosen` fixes one of the offered values for each of `choices`."""
+    return choices is not None and choices.keys() == chosen.keys() and all(v in choices[k] for k, v in chosen.items())
+
+
+def has_pragma(syntax: Syntax, loop: Loop, words: str) -> bool:
+    """Whether one of the loop's pragmas mentions `words`, e.g. ``omp parallel``."""
+    return any(words in syntax.text(pragma) for pragma in loop.pragmas)
+
+
+def is_parallel(syntax: Syntax, loop: Loop) -> bool:
+    """Whether `loop`, one around it or one inside it runs on several threads."""
+    near = [loop, *syntax.inner(loop), *(other for other in syntax.loops if loop.within(other))]
+    return any(has_pragma(syntax, other, "omp parallel") for other in near)
+
+
+def is_innermost(syntax: Syntax, loop: Loop) -> bool:
+    """Whether no loop, counted or not, is inside `loop`."""
+    return not any(word in syntax.text(loop.body) for word in ("for (", "while (", "for(", "while("))
+
+
+def pragma_before(syntax: Syntax, loop: Loop, text: str) -> Edit:
+    """Puts ``#pragma text`` directly before the ``for``, behind the pragmas that are already there."""
+    at = loop.node.start_byte
+    return Edit(at, at, f"#pragma {text}\n{syntax.indent(at)}")
+
+
+def body_text(syntax: Syntax, loop: Loop) -> str:
+    """The statements of the loop's body as written, without the braces, from the first line's indentation on."""
+    if loop.body.type != "compound_statement":
+        return syntax.text(loop.body)
+    start, end = loop.body.start_byte + 1, loop.body.end_byte - 1
+    if b"\n" in syntax.source[start:end]:
+        start = syntax.line_end(start) if not syntax.between(start, syntax.line_end(start)).strip() else start
+    return syntax.between(start, end).strip("\n").rstrip()
+
+
+def whole_lines(syntax: Syntax, loop: Loop) -> tuple[int, int]:
+    """The bytes of the loop's lines, pragmas included, final newline excluded."""
+    return syntax.line_start(loop.start), loop.end

@@ -1,0 +1,44 @@
+"""Runs the iterations of a loop on several threads: ``#pragma omp parallel for``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evokern.dependence import Dependences
+from evokern.syntax import Edit, Loop, Syntax, is_pragma
+from evokern.task import Task
+
+from ._loops import Choices, LoopRewrite, is_parallel, pragma_before
+
+_SCHEDULES = ("static", "static, 1", "static, 16", "dynamic, 1", "dynamic, 8", "dynamic, 64", "guided")
+
+
+class Parallelise(LoopRewrite):
+    """Applies to loops whose iterations are proven independent (`evokern.dependence`), outside other parallel loops."""
+
+    name = "parallelise"
+
+    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
+        if loop.pragmas or is_parallel(syntax, loop):
+            return None
+        dependences = Dependences(syntax, task)
+        if not dependences.independent(loop):
+            return None
+        inner = _only_loop(syntax, loop)
+        deeper = inner is not None and loop.variable not in inner.lower + inner.upper and not inner.pragmas
+        collapse = ("1", "2") if deeper and inner and dependences.independent(inner) else ("1",)
+        return {"schedule": _SCHEDULES, "collapse": collapse}
+
+    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        collapse = "" if chosen["collapse"] == "1" else f" collapse({chosen['collapse']})"
+        return [pragma_before(syntax, loop, f"omp parallel for{collapse} schedule({chosen['schedule']})")]
+
+
+def _only_loop(syntax: Syntax, loop: Loop) -> Loop | None:
+    """The loop that is all of the loop's body, if any."""
+    code = [node for node in loop.statements if node.type != "comment" and not is_pragma(node)]
+    inner = [other for other in syntax.loops if len(code) == 1 and other.node.id == code[0].id]
+    return inner[0] if inner else None
+
+
+PLUGIN = Parallelise

@@ -1,0 +1,38 @@
+"""Cuts a loop into blocks: the outer loop steps over blocks, the inner one through a block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evokern.syntax import BLOCK_SUFFIX, INDENT, Edit, Loop, Syntax, reindent
+from evokern.task import Task
+
+from ._loops import Choices, LoopRewrite, whole_lines
+
+
+class StripMine(LoopRewrite):
+    """Applies to every loop of step 1 that is not in blocks yet; ``omp parallel`` moves to the loop over blocks."""
+
+    name = "strip_mine"
+
+    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:  # noqa: ARG002 (see the base class)
+        block = loop.variable + BLOCK_SUFFIX
+        if loop.step != "1" or block in syntax.types or block in loop.lower or loop.variable.endswith(BLOCK_SUFFIX):
+            return None
+        movable = all("omp parallel" in syntax.text(p) and "collapse" not in syntax.text(p) for p in loop.pragmas)
+        return {"size": ("4", "8", "16", "32", "64", "128", "256", "1024")} if movable else None
+
+    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        start, end = whole_lines(syntax, loop)
+        indent, name, size = syntax.indent(loop.node.start_byte), loop.variable, chosen["size"]
+        block = name + BLOCK_SUFFIX
+        pragmas = "".join(f"{indent}{syntax.text(pragma).strip()}\n" for pragma in loop.pragmas)
+        outer = f"for ({loop.type} {block} = {loop.lower}; {block} < {loop.upper}; {block} += {size})"
+        last = f"std::min<int64_t>({block} + {size}, {loop.upper})"
+        inner = f"for ({loop.type} {name} = {block}; {name} < {last}; ++{name}) "
+        body = syntax.indent(loop.node.start_byte) + inner + syntax.text(loop.body)
+        text = f"{pragmas}{indent}{outer} {{\n{reindent(body, indent + INDENT)}\n{indent}}}"
+        return [Edit(start, end, text)]
+
+
+PLUGIN = StripMine
