@@ -35,8 +35,8 @@ _RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zero
 """Flags that a precompiled header depends on (gcc ignores one that was made with others: slower, never wrong)."""
 
 
-def shared_library(source: str, flags: Sequence[str], prelude: Path) -> Path | Evidence:
-    """A shared library made from one C++ source that includes `prelude` first; cached.
+def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str = "") -> Path | Evidence:
+    """A shared library made from one C++ source that includes `prelude` first, then defines `macros`; cached.
 
     It is linked without `flags`: ``-ffast-math`` at link time would set flush-to-zero for the whole process.
 
@@ -44,7 +44,7 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path) -> Path | E
         EvokernError: there is no compiler, or the cache can't be written.
     """
     command = find()
-    key = _key(source, *flags, prelude.read_text())
+    key = _key(source, macros, *flags, prelude.read_text())
     artefact = _folder(command) / f"{key}.so"
     if artefact.exists():
         return artefact
@@ -52,8 +52,10 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path) -> Path | E
     with _private_folder(command) as name:
         folder = Path(name)
         (folder / "kernel.cpp").write_text(source)
+        (folder / "tunables.h").write_text(macros)
+        included = ["-include", str(header), "-include", "tunables.h"]
         steps = (
-            [*command, *flags, "-fPIC", "-include", str(header), "-c", "kernel.cpp", "-o", "kernel.o"],
+            [*command, *flags, "-fPIC", *included, "-c", "kernel.cpp", "-o", "kernel.o"],
             [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],
         )
         for step in steps:
@@ -120,8 +122,7 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
         made = Path(name) / "made"
         made.mkdir()
         (made / _PRELUDE).write_text(prelude.read_text())
-        lasting = [flag for flag in flags if not flag.startswith("-D")]
-        step = [*command, *lasting, "-fPIC", "-x", "c++-header", _PRELUDE, "-o", f"{_PRELUDE}.gch"]
+        step = [*command, *flags, "-fPIC", "-x", "c++-header", _PRELUDE, "-o", f"{_PRELUDE}.gch"]
         if _run(step, made, PRELUDE_LIMIT_BYTES) is not None:
             return prelude
         try:

@@ -69,10 +69,11 @@ class Cpp:
         return f'extern "C" void kernel({declared})'
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        chosen = _chosen_flags(kernel.tunables, task)
+        chosen = _first_choices(kernel.tunables, task)
         if isinstance(chosen, Evidence):
             return chosen
-        return shared_library(self._unit(kernel, task), (*FLAGS, *chosen), PRELUDE)
+        macros, flags = chosen
+        return shared_library(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         runner = compile_native(RUNNER, "-O2", shared=False)
@@ -138,9 +139,10 @@ def allowed_flag(flag: str) -> bool:
     return _ALLOWED_FLAG.fullmatch(flag) is not None
 
 
-def _chosen_flags(tunables: Sequence[Tunable], task: Task) -> list[str] | Evidence:
-    """The compiler flags that the tunables' first choices stand for, or what is wrong with a declaration."""
+def _first_choices(tunables: Sequence[Tunable], task: Task) -> tuple[str, list[str]] | Evidence:
+    """Macro definitions and compiler flags of the tunables' first choices, or what is wrong with a declaration."""
     taken = {name for _, name in parameters(task)} | {"kernel"}
+    macros = ""
     flags: list[str] = []
     for tunable in tunables:
         if tunable.is_flag:
@@ -160,5 +162,5 @@ def _chosen_flags(tunables: Sequence[Tunable], task: Task) -> list[str] | Eviden
             return Evidence("compile", f"the tunable {tunable.name} has the name of a parameter; rename it")
         if not all(_MACRO_VALUE.fullmatch(choice) for choice in tunable.choices):
             return Evidence("compile", f"expected the choices of the tunable {tunable.name} to be words or numbers")
-        flags.append(f"-D{tunable.name}={tunable.choices[0]}")
-    return flags
+        macros += f"#define {tunable.name} {tunable.choices[0]}\n"
+    return macros, flags
