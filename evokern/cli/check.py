@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     """Judge one kernel file: the honest benchmark.
 
-    KERNEL is judged for TASK, a YAML file, as thoroughly as the champion of a search. Prints the verdict with its evidence, the errors in units of the reference's own error, and for each shape the
-    latency and the speed-up over eager and compiled PyTorch, with 95 % intervals and the noise floor. Exit code 1
-    when the kernel does not pass.
+    KERNEL is judged for TASK, a YAML file, as thoroughly as the champion of a search. Prints the verdict with
+    its evidence, the errors in units of the reference's own error, and for each shape the latency and the
+    speed-up over eager and compiled PyTorch, with 95 % intervals and the noise floor. Exit code 1 when the
+    kernel does not pass.
     """
     from evokern.evaluation.client import Judge
     from evokern.kernel import Kernel

@@ -10,7 +10,8 @@ import click
 def doctor(as_json: bool) -> None:
     """Tell what this machine can do.
 
-    Compilers, GPU, libraries: what is there, what is missing, and how to get it. Exit code 1 when something is missing without which no kernel can be judged.
+    Compilers, GPU, libraries: what is there, what is missing, and how to get it. Exit code 1 when something is
+    missing without which no kernel can be judged.
     """
     from pydantic import TypeAdapter
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def front(archive: Archive, run: int | None, as_json: bool) -> None:
     """List the kernels of the Pareto front.
 
-    No other kernel of the run beats one of these in both speed and correctness.     Speed is the speed-up over the best of eager and compiled PyTorch; correctness is the largest error against a
-    float64 result, in units of the error that PyTorch itself makes.
+    No other kernel of the run beats one of these in both speed and correctness. Speed is the speed-up over the
+    best of eager and compiled PyTorch; correctness is the RMS error against a float64 result, in units of
+    the error that PyTorch itself makes.
     """
     from evokern.report import front as report
 

@@ -23,8 +23,8 @@ from evokern.cli.watch import SEARCHING, loudness, watch
 def resume(archive: Path, from_generation: int | None, quiet: bool, verbose: bool, **options: object) -> None:
     """Continue a search, or branch from it.
 
-    Goes on with the latest run of ARCHIVE. Settings come from the archive; the options override them, e.g. more --generations for a run that has ended.
-    Nothing that was judged is judged again.
+    Goes on with the latest run of ARCHIVE. Settings come from the archive; the options override them, e.g. more
+    --generations for a run that has ended. Nothing that was judged is judged again.
     """
     from evokern.search import resume as reopen
 

@@ -22,8 +22,8 @@ from evokern.cli.watch import SEARCHING, loudness, watch
 def run(task: Path, archive: Path | None, quiet: bool, verbose: bool, **options: object) -> None:
     """Search for faster kernels for a task.
 
-    TASK is a YAML file; the options override it. The first Ctrl-C stops after committing what is under way, the second at once;
-    neither loses anything, and `evokern resume` goes on.
+    TASK is a YAML file; the options override it. The first Ctrl-C stops after committing what is under way, the
+    second at once; neither loses anything, and `evokern resume` goes on.
     """
     from evokern.search import begin
     from evokern.settings import load

@@ -9,8 +9,9 @@ import click
 def schema() -> None:
     """Print the JSON Schema of task files.
 
-    For editors that complete and check YAML. For VS Code's YAML extension: `evokern schema > evokern.schema.json`, then begin the task file with the line
-    `# yaml-language-server: $schema=evokern.schema.json`.
+    For editors that complete and check YAML. For VS Code's YAML extension: `evokern schema >
+    evokern.schema.json`, then begin the task file with the line `# yaml-language-server:
+    $schema=evokern.schema.json`.
     """
     import json
 

@@ -44,8 +44,8 @@ def between(old: Candidate, new: Candidate) -> Difference:
         new=new.id,
         old_speedup=old.speedup,
         new_speedup=new.speedup,
-        old_error=old.evaluation.max_error if old.evaluation else None,
-        new_error=new.evaluation.max_error if new.evaluation else None,
+        old_error=old.evaluation.rms_error if old.evaluation else None,
+        new_error=new.evaluation.rms_error if new.evaluation else None,
         added=tuple(map(str, only_in(after, before))),
         removed=tuple(map(str, only_in(before, after))),
         source="\n".join(lines),
@@ -84,4 +84,4 @@ def _measured(candidate: Candidate) -> tuple[str, str]:
     evaluation = candidate.evaluation
     if evaluation is None:
         return figures.MISSING, figures.MISSING
-    return figures.error(evaluation.max_error), figures.latencies(evaluation.measurements)
+    return figures.error(evaluation.rms_error), figures.latencies(evaluation.measurements)

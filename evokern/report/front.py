@@ -25,7 +25,7 @@ class Row:
     over_best: Ratio | None
     over_eager: Ratio | None
     error: float | None
-    """The largest error, in units of the reference's own."""
+    """RMS error, in units of the reference's own."""
     latencies_ns: tuple[float, ...]
     recipe: str
     recipe_in_short: str
@@ -42,7 +42,7 @@ def row(candidate: Candidate) -> Row:
         fidelity=evaluation.fidelity.name.lower() if evaluation else figures.MISSING,
         over_best=figures.over(evaluation, "best") if evaluation else None,
         over_eager=figures.over(evaluation, "eager") if evaluation else None,
-        error=evaluation.max_error if evaluation else None,
+        error=evaluation.rms_error if evaluation else None,
         latencies_ns=tuple(measurement.latency_ns for measurement in timed),
         recipe=recipe(candidate.child),
         recipe_in_short=short_recipe(candidate.child),

@@ -14,33 +14,36 @@ from evokern.report.recipe import only_in
 
 
 def text(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
-    """The tree of `candidate`, its parents below it; one that has been drawn already is only named.
+    """The tree of `candidate`: a single parent stands right below its child, several parents branch off.
 
     Args:
         candidate: the root of the drawing.
         ancestors: id -> candidate, for its parents, theirs, and so on; one that is not in it is only named.
     """
+    everyone = {**ancestors, candidate.id: candidate}
     drawn: set[int] = set()
-    lines = [_line(candidate, ancestors)]
-
-    def draw(child: Candidate, indent: str) -> None:
-        drawn.add(child.id)
-        parents = child.child.parents
-        for place, parent in enumerate(parents, start=1):
-            last = place == len(parents)
-            lines.append(f"{indent}{'└─ ' if last else '├─ '}{_named(parent, ancestors, drawn)}")
-            if parent.id in ancestors and parent.id not in drawn:
-                draw(ancestors[parent.id], indent + ("   " if last else "│  "))
-
-    draw(candidate, "")
+    lines = []
+    waiting = [(Parent(candidate.id), "", "")]
+    while waiting:
+        node, indent, below = waiting.pop()
+        lines.append(indent + _named(node, everyone, drawn))
+        if node.id in drawn or node.id not in everyone:
+            continue
+        drawn.add(node.id)
+        parents = everyone[node.id].child.parents
+        if len(parents) == 1:
+            waiting.append((parents[0], below, below))
+        for parent in reversed(parents if len(parents) > 1 else ()):
+            is_last = parent is parents[-1]
+            waiting.append((parent, below + ("└─ " if is_last else "├─ "), below + ("   " if is_last else "│  ")))
     return "\n".join(lines)
 
 
-def _named(parent: Parent, ancestors: Mapping[int, Candidate], drawn: set[int]) -> str:
-    role = "" if parent.role == "base" else f"({parent.role}) "
-    if parent.id not in ancestors:
-        return f"{role}{parent.id}"
-    return f"{role}{parent.id} (see above)" if parent.id in drawn else f"{role}{_line(ancestors[parent.id], ancestors)}"
+def _named(node: Parent, everyone: Mapping[int, Candidate], drawn: set[int]) -> str:
+    role = "" if node.role == "base" else f"({node.role}) "
+    if node.id not in everyone:
+        return f"{role}{node.id}"
+    return f"{role}{node.id} (see above)" if node.id in drawn else f"{role}{_line(everyone[node.id], everyone)}"
 
 
 def _line(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:

@@ -33,7 +33,7 @@ class Standing:
         if self.best is None or evaluation is None:
             return "no kernel has passed yet"
         ratios = [f"{figures.ratio(evaluation.speedup(name))} over {name}" for name in ("best", "eager")]
-        return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.max_error)}"
+        return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.rms_error)}"
 
 
 def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) -> Standing:
@@ -54,7 +54,7 @@ def candidate_line(candidate: Candidate) -> str:
     status = candidate.status.value if candidate.status else "not judged yet"
     evaluation = candidate.evaluation
     result = (
-        f"{figures.ratio(candidate.speedup)}, error {figures.error(evaluation.max_error)}"
+        f"{figures.ratio(candidate.speedup)}, error {figures.error(evaluation.rms_error)}"
         if candidate.speedup is not None and evaluation is not None
         else status
     )
