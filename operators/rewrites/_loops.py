@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from evokern.dependence import Dependences
 from evokern.kernel import Kernel, Step
 from evokern.protocols import Site
 from evokern.syntax import Edit, Loop, Syntax, parse
@@ -12,41 +15,51 @@ from evokern.task import Task
 Choices = Mapping[str, tuple[str, ...]]
 
 
-class LoopRewrite:
+@dataclass(frozen=True)
+class LoopPlace:
+    """A loop with all that a rewrite may look at to judge it."""
+
+    syntax: Syntax
+    loop: Loop
+    dependences: Dependences
+    task: Task
+
+
+class LoopRewrite(ABC):
     """A rewrite whose sites are loops. A subclass says which (`choices`) and what becomes of them (`edits`)."""
 
     name: str
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
-        """The options at `loop`; None when it does not apply there."""
-        raise NotImplementedError
+    @abstractmethod
+    def choices(self, at: LoopPlace) -> Choices | None:
+        """The options at a loop; None when the rewrite does not apply there."""
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
-        """The edits that apply it at `loop`, for options that `choices` offered."""
-        raise NotImplementedError
+    @abstractmethod
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        """The edits that apply it at a loop, for options that `choices` offered."""
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         syntax = parse(kernel)
-        found = ((loop, self._choices(syntax, loop, task)) for loop in syntax.loops)
+        dependences = Dependences(syntax, task)
+        places = [LoopPlace(syntax, loop, dependences, task) for loop in syntax.loops if _takes_pragma(syntax, loop)]
+        found = ((place.loop, self.choices(place)) for place in places)
         return [Site(loop.label, choices) for loop, choices in found if choices is not None]
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
         syntax = parse(kernel)
         loop = syntax.loop(step.site)
-        choices = self._choices(syntax, loop, task) if loop else None
+        if loop is None or not _takes_pragma(syntax, loop):
+            return None
+        place = LoopPlace(syntax, loop, Dependences(syntax, task), task)
         chosen = dict(step.options)
-        if loop is None or not offers(choices, chosen):
-            return None
-        return syntax.edited(*self.edits(syntax, loop, chosen))
+        return syntax.edited(*self.edits(place, chosen)) if offers(self.choices(place), chosen) else None
 
-    def _choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
-        """As `choices`, for a loop that begins its line and stands between braces, where a pragma may precede it."""
-        parent = loop.node.parent
-        if parent is None or parent.type != "compound_statement":
-            return None
-        if syntax.between(syntax.line_start(loop.node.start_byte), loop.node.start_byte).strip():
-            return None
-        return self.choices(syntax, loop, task)
+
+def _takes_pragma(syntax: Syntax, loop: Loop) -> bool:
+    """Whether `loop` begins its line and stands between braces, so that lines can be put before it."""
+    parent = loop.node.parent
+    begins = not syntax.between(syntax.line_start(loop.node.start_byte), loop.node.start_byte).strip()
+    return parent is not None and parent.type == "compound_statement" and begins
 
 
 def offers(choices: Choices | None, chosen: Mapping[str, str]) -> bool:

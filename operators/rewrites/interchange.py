@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.dependence import Dependences
-from evokern.syntax import Edit, Loop, Syntax
-from evokern.task import Task
+from evokern.syntax import Edit, Loop
 
-from ._loops import Choices, LoopRewrite
+from ._loops import Choices, LoopPlace, LoopRewrite
 
 
 class Interchange(LoopRewrite):
@@ -20,11 +18,12 @@ class Interchange(LoopRewrite):
 
     name = "interchange"
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
+    def choices(self, at: LoopPlace) -> Choices | None:
+        syntax, loop = at.syntax, at.loop
         inner = next((other for other in syntax.loops if [other.node] == list(loop.statements)), None)
         if inner is None or loop.pragmas or inner.pragmas or _mentions(loop.variable, inner):
             return None
-        dependences = Dependences(syntax, task)
+        dependences = at.dependences
         effects = syntax.effects(inner.body)
         if not dependences.independent(inner):
             return None
@@ -34,7 +33,8 @@ class Interchange(LoopRewrite):
         )
         return {} if free else None
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:  # noqa: ARG002 (see the base class)
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:  # noqa: ARG002 (a pair of loops leaves no choice)
+        syntax, loop = at.syntax, at.loop
         inner = next(other for other in syntax.loops if [other.node] == list(loop.statements))
         heads = [(each.node.start_byte, each.body.start_byte) for each in (loop, inner)]
         texts = [syntax.between(*head) for head in heads]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.dependence import Dependences
 from evokern.syntax import Edit, Loop, Syntax, is_pragma
-from evokern.task import Task
 
-from ._loops import Choices, LoopRewrite, is_parallel, pragma_before
+from ._loops import Choices, LoopPlace, LoopRewrite, is_parallel, pragma_before
 
 _SCHEDULES = ("static", "static, 1", "static, 16", "dynamic, 1", "dynamic, 8", "dynamic, 64", "guided")
 
@@ -18,10 +16,11 @@ class Parallelise(LoopRewrite):
 
     name = "parallelise"
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
+    def choices(self, at: LoopPlace) -> Choices | None:
+        syntax, loop = at.syntax, at.loop
         if loop.pragmas or is_parallel(syntax, loop):
             return None
-        dependences = Dependences(syntax, task)
+        dependences = at.dependences
         if not dependences.independent(loop):
             return None
         inner = _only_loop(syntax, loop)
@@ -29,7 +28,8 @@ class Parallelise(LoopRewrite):
         collapse = ("1", "2") if deeper and inner and dependences.independent(inner) else ("1",)
         return {"schedule": _SCHEDULES, "collapse": collapse}
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax, loop = at.syntax, at.loop
         collapse = "" if chosen["collapse"] == "1" else f" collapse({chosen['collapse']})"
         return [pragma_before(syntax, loop, f"omp parallel for{collapse} schedule({chosen['schedule']})")]
 

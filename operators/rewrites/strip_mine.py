@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import BLOCK_SUFFIX, INDENT, Edit, Loop, Syntax, reindent
-from evokern.task import Task
+from evokern.syntax import BLOCK_SUFFIX, INDENT, Edit, reindent
 
-from ._loops import Choices, LoopRewrite, whole_lines
+from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 
 
 class StripMine(LoopRewrite):
@@ -15,14 +14,16 @@ class StripMine(LoopRewrite):
 
     name = "strip_mine"
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:  # noqa: ARG002 (see the base class)
+    def choices(self, at: LoopPlace) -> Choices | None:
+        syntax, loop = at.syntax, at.loop
         block = loop.variable + BLOCK_SUFFIX
         if loop.step != "1" or block in syntax.types or block in loop.lower or loop.variable.endswith(BLOCK_SUFFIX):
             return None
         movable = all("omp parallel" in syntax.text(p) and "collapse" not in syntax.text(p) for p in loop.pragmas)
         return {"size": ("4", "8", "16", "32", "64", "128", "256", "1024")} if movable else None
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax, loop = at.syntax, at.loop
         start, end = whole_lines(syntax, loop)
         indent, name, size = syntax.indent(loop.node.start_byte), loop.variable, chosen["size"]
         block = name + BLOCK_SUFFIX

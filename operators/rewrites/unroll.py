@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import Edit, Loop, Syntax
-from evokern.task import Task
+from evokern.syntax import Edit
 
-from ._loops import Choices, LoopRewrite, has_pragma, is_innermost, pragma_before
+from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost, pragma_before
 
 
 class Unroll(LoopRewrite):
@@ -15,12 +14,14 @@ class Unroll(LoopRewrite):
 
     name = "unroll"
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:  # noqa: ARG002 (see the base class)
+    def choices(self, at: LoopPlace) -> Choices | None:
+        syntax, loop = at.syntax, at.loop
         if has_pragma(syntax, loop, "omp") or has_pragma(syntax, loop, "GCC unroll") or not is_innermost(syntax, loop):
             return None
         return {"factor": ("1", "2", "4", "8", "16")}
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax, loop = at.syntax, at.loop
         return [pragma_before(syntax, loop, f"GCC unroll {chosen['factor']}")]
 
 

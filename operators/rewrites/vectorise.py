@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.dependence import Dependences
-from evokern.syntax import Edit, Loop, Syntax
-from evokern.task import Task
+from evokern.syntax import Edit
 
-from ._loops import Choices, LoopRewrite, is_innermost, pragma_before
+from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, pragma_before
 
-_PRAGMAS = {
-    "simd": "omp simd",
-    "ivdep": "GCC ivdep",
-    "simdlen 8": "omp simd simdlen(8)",
-    "simdlen 16": "omp simd simdlen(16)",
-}
+_PRAGMAS = {"ivdep": "GCC ivdep", "simdlen 8": "omp simd simdlen(8)", "simdlen 16": "omp simd simdlen(16)"}
+"""What `simd` does not offer: a mere promise of independence, and a forced number of lanes."""
 
 
 class Vectorise(LoopRewrite):
@@ -23,12 +17,14 @@ class Vectorise(LoopRewrite):
 
     name = "vectorise"
 
-    def choices(self, syntax: Syntax, loop: Loop, task: Task) -> Choices | None:
-        if loop.pragmas or not is_innermost(syntax, loop) or not Dependences(syntax, task).independent(loop):
+    def choices(self, at: LoopPlace) -> Choices | None:
+        syntax, loop = at.syntax, at.loop
+        if loop.pragmas or not is_innermost(syntax, loop) or not at.dependences.independent(loop):
             return None
         return {"hint": tuple(_PRAGMAS)}
 
-    def edits(self, syntax: Syntax, loop: Loop, chosen: Mapping[str, str]) -> Sequence[Edit]:
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax, loop = at.syntax, at.loop
         return [pragma_before(syntax, loop, _PRAGMAS[chosen["hint"]])]
 
 

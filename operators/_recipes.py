@@ -1,0 +1,68 @@
+"""Recipes replayed: a kernel is its origin with each step's rewrite applied in turn.
+
+Replay is what makes recipes editable: a step that no longer applies after an edit is dropped, the others stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from evokern.kernel import Kernel, Recipe, Step
+from evokern.protocols import Rewrite
+from evokern.registry import discover
+from evokern.task import Task
+
+_REMEMBERED = 4096
+"""Applications kept; recipes of a population share most of their beginnings."""
+
+
+class Replayer:
+    """Applies steps for one task, and remembers what came of each: an application is a pure function."""
+
+    def __init__(self, task: Task, rewrites: Mapping[str, Rewrite]) -> None:
+        self.rewrites = dict(rewrites)
+        self._task = task
+        self._applied: dict[tuple[str, Step], Kernel | None] = {}
+
+    def apply(self, kernel: Kernel, step: Step) -> Kernel | None:
+        """`kernel` after `step`; None when the step does not apply to it, or changes nothing."""
+        key = (kernel.source, step)
+        if key not in self._applied:
+            if len(self._applied) >= _REMEMBERED:
+                self._applied.clear()
+            rewrite = self.rewrites.get(step.rewrite)
+            after = rewrite.apply(kernel, step, self._task) if rewrite else None
+            self._applied[key] = after if after != kernel else None
+        return self._applied[key]
+
+    def replay(self, origin: Kernel, steps: Iterable[Step]) -> tuple[Kernel, Recipe]:
+        """The kernel that `steps` lead to from `origin`, and the recipe of those that applied."""
+        kernel, kept = origin, []
+        for step in steps:
+            after = self.apply(kernel, step)
+            if after is not None:
+                kernel = after
+                kept.append(step)
+        return kernel, Recipe(origin, tuple(kept))
+
+
+@lru_cache(maxsize=1)
+def _all_rewrites() -> Mapping[str, Rewrite]:
+    return {name: plugin() for name, plugin in discover("operators.rewrites").items()}
+
+
+_replayers: dict[str, Replayer] = {}
+
+
+def replayer(task: Task) -> Replayer:
+    """The replayer of all discovered rewrites for `task`."""
+    if task.hash not in _replayers:
+        _replayers.clear()  # one task a process is the rule
+        _replayers[task.hash] = Replayer(task, _all_rewrites())
+    return _replayers[task.hash]
+
+
+def described(steps: Sequence[Step]) -> str:
+    """``parallelise(m[y] schedule=static), unroll(m/n[y] factor=4)``."""
+    return ", ".join(map(str, steps))
