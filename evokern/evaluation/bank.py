@@ -1,0 +1,92 @@
+"""Input sets with their golden results, kept in the judge's memory only and lent to one candidate after the other.
+
+Making a set costs a float64 run of the reference; using one costs a copy. The same content may meet many candidates,
+each in its own process, and never meets one process twice. Sets are renewed one by one.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from evokern.errors import EvokernError
+from evokern.evaluation import inputs
+from evokern.evaluation.gate import Envelope
+from evokern.evaluation.golden import Case, Oracle
+from evokern.task import Shape, Task, shape_label
+
+MEMORY_BYTES = 2 << 30
+"""For the sets of all shapes together."""
+LEAST_SETS, MOST_SETS = 7, 256
+RENEW_EVERY = 20
+"""Loans after which the oldest set is replaced by a new one."""
+
+
+class Bank:
+    """Cases by shape: one a distribution for checks, many of the first distribution for timing."""
+
+    def __init__(self, task: Task, timed: int) -> None:
+        self._task, self._oracle = task, Oracle(task)
+        self._memory = MEMORY_BYTES // max(1, timed)
+        self._checks: dict[str, list[Case]] = {}
+        self._sets: dict[str, list[Case]] = {}
+        self._envelopes: dict[str, tuple[Envelope, ...]] = {}
+        self._loans = 0
+
+    def checks(self, shape: Shape) -> list[Case]:
+        """One case for each distribution by which a kernel can be judged here.
+
+        Raises:
+            EvokernError: the reference fails, or some output can be judged by no distribution at all.
+        """
+        label = shape_label(shape)
+        if label not in self._checks:
+            cases = [self._case(shape, name) for name in inputs.distributions(self._task)]
+            for declared, envelopes in zip(self._task.returns, zip(*(case.envelopes for case in cases), strict=True), strict=True):
+                if all(envelope.inconclusive for envelope in envelopes):
+                    reason = (
+                        f"{envelopes[0].inconclusive}; expected a reference whose results can be told from wrong ones"
+                    )
+                    raise EvokernError(
+                        f"{self._task.name}: nothing can be said about {declared.name} at {label}: {reason}"
+                    )
+            self._checks[label] = [case for case in cases if not all(e.inconclusive for e in case.envelopes)]
+        return self._checks[label]
+
+    def fresh(self, shape: Shape) -> Iterator[Case]:
+        """As `checks`, with new seeds, made one by one and not kept."""
+        for name in inputs.distributions(self._task):
+            case = self._case(shape, name)
+            if not all(envelope.inconclusive for envelope in case.envelopes):
+                yield case
+
+    def forget(self, shape: Shape) -> None:
+        """Frees what is kept for `shape`."""
+        self._sets.pop(shape_label(shape), None)
+
+    def capacity(self, shape: Shape) -> int:
+        """How many sets at `shape` the memory holds."""
+        elements = sum(tensor.elements(shape) for tensor in self._task.returns)
+        size = sum(tensor.bytes(shape) for tensor in self._task.inputs) + 8 * elements
+        return max(LEAST_SETS, min(MOST_SETS, self._memory // size))
+
+    def sets(self, shape: Shape, count: int) -> Iterator[Case]:
+        """`count` sets (at most `capacity`) for one candidate process, in turn."""
+        stock = self._sets.setdefault(shape_label(shape), [])
+        while len(stock) < min(count, self.capacity(shape)):
+            stock.append(self._timed(shape))
+        self._loans += 1
+        if self._loans % RENEW_EVERY == 0:
+            stock.pop(0)
+            stock.append(self._timed(shape))
+        yield from stock[:count]
+
+    def _timed(self, shape: Shape) -> Case:
+        """A set of the first distribution; the study of the reference's sensitivity is made once and shared."""
+        label, distribution = shape_label(shape), inputs.distributions(self._task)[0]
+        case = self._oracle.case(shape, distribution, secrets.randbits(62), self._envelopes.get(label))
+        self._envelopes.setdefault(label, case.envelopes)
+        return case
+
+    def _case(self, shape: Shape, distribution: str) -> Case:
+        return self._oracle.case(shape, distribution, secrets.randbits(62))

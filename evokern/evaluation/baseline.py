@@ -1,0 +1,175 @@
+"""What a kernel is compared with: the PyTorch reference, eager or through `torch.compile`, in a process of its own.
+
+The upper half runs in the judge. The lower half is the process (``python -m evokern.evaluation.baseline KIND``): it
+serves the same control page as the C++ runner, over the same input slots, with outputs on torch's own warm heap.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import mmap
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from pydantic import TypeAdapter
+
+from evokern.evaluation import bindings, reference
+from evokern.evaluation.memory import INPUT, PAGE, Board, SharedFile, view
+from evokern.evaluation.sandbox import environment
+from evokern.evaluation.worker import Worker
+from evokern.machine import cache_folder
+from evokern.task import Precision, Shape, Task
+
+KINDS = ("eager", "compile")
+IMPORT_TIMEOUT_NS = 120_000_000_000
+PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH")
+
+_TASK = TypeAdapter(Task)
+_MATMUL_PRECISION = {Precision.IEEE: "highest", Precision.TF32: "high", Precision.REDUCED: "medium"}
+_SPIN_NS = 1_000_000
+_ARM_COLD, _ARM_HOT = 1, 2
+_CONTROL, _PLAN, _INPUTS, _TASK_FILE = 3, 4, 5, 6
+
+
+def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int]) -> Worker:
+    """The baseline process of `kind`, importing PyTorch by itself until `Worker.load` asks whether it is ready."""
+    variables = environment(threads) | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    variables |= {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor"),
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+    }
+    text = _TASK.dump_json(task)
+    description = SharedFile("evokern-task", len(text))
+    description.write(text)
+    files = (board.plan, board.inputs, description)
+    command = [sys.executable, "-P", "-m", "evokern.evaluation.baseline", kind]
+    try:
+        return Worker(kind, command, variables, [file.descriptor for file in files], cores)
+    finally:
+        description.close()
+
+
+class CompileNotes:
+    """What became of `torch.compile` at each shape, remembered on this machine so that nobody waits for it twice."""
+
+    def __init__(self, task: Task, threads: int, cap_s: float) -> None:
+        self._key = (task.hash, version("torch"), threads, cap_s)
+
+    def recall(self, shape: Shape) -> str | None:
+        """Why there is no compiled baseline at `shape`; None when there is one, or when nobody tried."""
+        path = self._path(shape)
+        return path.read_text() if path.exists() else None
+
+    def remember(self, shape: Shape, note: str) -> None:
+        path = self._path(shape)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(note)
+
+    def _path(self, shape: Shape) -> Path:
+        text = json.dumps([*self._key, shape])
+        return cache_folder() / "baselines" / f"{hashlib.sha256(text.encode()).hexdigest()}.txt"
+
+
+class _Server:
+    """The process: prepares and calls the reference on slots, and says done."""
+
+    def __init__(self, kind: str) -> None:
+        self._control = mmap.mmap(_CONTROL, PAGE)
+        self._page = ctypes.addressof(ctypes.c_char.from_buffer(self._control))
+        self._task = _TASK.validate_json(os.pread(_TASK_FILE, os.fstat(_TASK_FILE).st_size, 0))
+        self._plan = os.pread(_PLAN, os.fstat(_PLAN).st_size, 0)
+        self._inputs = _map_read_only(_INPUTS)
+        self._compiles = kind == "compile"
+        self._slots: dict[int, tuple[torch.Tensor, ...]] = {}
+        self._functions: dict[tuple[tuple[int, ...], ...], Callable[..., object]] = {}
+        self._results: list[object] = []
+
+    def serve(self) -> None:
+        self._await(1, armed=False)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+        torch.set_grad_enabled(False)
+        torch.set_float32_matmul_precision(_MATMUL_PRECISION[self._task.precision])
+        reference.load(self._task)
+        turn, armed = 1, False
+        while True:
+            bindings.say_done(self._page, turn)
+            turn += 1
+            verb, first, count = self._await(turn, armed)
+            armed = verb in (_ARM_COLD, _ARM_HOT)
+            if armed:
+                self._arm(range(first, first + count), verb == _ARM_HOT)
+            else:
+                self._results = [call(*inputs) for call, inputs in self._calls]
+
+    def _await(self, turn: int, armed: bool) -> tuple[int, int, int]:
+        bindings.await_order(self._page, turn, _SPIN_NS if armed else 0)
+        verb, first, count = struct.unpack_from("=3i", self._control, 128)
+        return verb, first, count
+
+    def _arm(self, numbers: range, hot: bool) -> None:
+        self._calls = [(self._function(inputs), inputs) for inputs in map(self._tensors, numbers)]
+        for tensor in _tensors_in(self._results):
+            if not hot:  # the heap gives the same memory to the next call's outputs: as cold as a candidate's
+                bindings.flush(tensor.data_ptr(), tensor.nbytes, 1)
+        self._results = []
+        for _, inputs in self._calls:
+            for tensor in inputs:
+                if hot:
+                    bindings.touch(tensor.data_ptr(), tensor.nbytes)
+
+    def _function(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., object]:
+        """The reference, called twice at this shape before: compiled, and its heap warm."""
+        key = tuple(tuple(tensor.shape) for tensor in inputs)
+        if key not in self._functions:
+            function = reference.load(self._task)
+            if self._compiles:
+                function = torch.compile(function, dynamic=False)
+            for _ in range(2):
+                function(*inputs)
+            self._functions[key] = function
+        return self._functions[key]
+
+    def _tensors(self, number: int) -> tuple[torch.Tensor, ...]:
+        """The inputs of slot `number` as tensors over the shared memory."""
+        if number not in self._slots:
+            dimensions = self._task.dimensions
+            count = struct.unpack_from("=3q", self._plan, 0)[2]
+            start = 24 * (1 + number * count)
+            rows = [struct.unpack_from("=3q", self._plan, start + 24 * row) for row in range(count)]
+            shape = {name: rows[count - len(dimensions) + i][1] for i, name in enumerate(dimensions)}
+            places = [(where, size) for kind, where, size in rows if kind == INPUT]
+            self._slots[number] = tuple(
+                view(self._inputs + where, size, tensor.dtype).view(tensor.extents(shape))
+                for tensor, (where, size) in zip(self._task.inputs, places, strict=True)
+            )
+        return self._slots[number]
+
+
+def _tensors_in(result: object) -> list[torch.Tensor]:
+    if isinstance(result, torch.Tensor):
+        return [result]
+    return [tensor for part in result for tensor in _tensors_in(part)] if isinstance(result, list | tuple) else []
+
+
+def _map_read_only(descriptor: int) -> int:
+    """Address of a whole sealed file; Python's mmap cannot tell the address of a read-only mapping."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    size = os.fstat(descriptor).st_size
+    address = libc.mmap(None, size, mmap.PROT_READ, mmap.MAP_SHARED | mmap.MAP_POPULATE, descriptor, 0)
+    return int(address)
+
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: dies with the judge
+    _Server(sys.argv[1]).serve()

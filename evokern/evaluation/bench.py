@@ -1,0 +1,147 @@
+"""Where candidates are put through their calls: one task, its memory, its input sets, the conditions of timing.
+
+Whatever a call needs is arranged here while every worker is frozen: content goes into the slots past the caches,
+outputs are poisoned, one worker is thawed for its window and frozen again, and its outputs are examined.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from statistics import median
+
+import numpy
+
+from evokern.evaluation import inputs
+from evokern.evaluation.bank import Bank
+from evokern.evaluation.correctness import Tally, examine
+from evokern.evaluation.golden import Case
+from evokern.evaluation.memory import Board, Slot
+from evokern.evaluation.timing import Pairs, Plan, plan
+from evokern.evaluation.worker import Fallen, Worker, start_runner
+from evokern.outcome import Cache, Status
+from evokern.settings import EvaluationSettings
+from evokern.task import Shape, Task, shape_label
+
+SLOT_MEMORY_BYTES = 256 << 20
+"""For the slots of one timed shape."""
+LEAST_SLOTS, MOST_SLOTS = 2, 32
+LEAST_TIMEOUT_NS = 2_000_000_000
+
+
+class Bench:
+    """The judge's only one; candidates, yardstick and baselines all work on it, one at a time."""
+
+    def __init__(self, task: Task, settings: EvaluationSettings) -> None:
+        usable = sorted(os.sched_getaffinity(0))
+        self.task = task
+        self.threads = settings.threads or len(usable)
+        self.cores = usable[: self.threads]
+        self.cache = settings.cache
+        self.rng = numpy.random.default_rng(secrets.randbits(128))
+        timed = (*task.time, *task.held_out)
+        self.bank = Bank(task, len(task.time))
+        places = [shape for shape in task.check for _ in inputs.distributions(task)]
+        places += [shape for shape in timed for _ in range(_slots_for(task, shape))]
+        self.board = Board(task, places, len(usable))
+        self._slots: dict[str, list[Slot]] = {}
+        for slot in self.board.slots:
+            self._slots.setdefault(shape_label(slot.shape), []).append(slot)
+        self._call_ns: dict[str, float] = {}
+
+    def note_call(self, shape: Shape, call_ns: float) -> None:
+        """Remembers what a call of the slowest rival takes at `shape`: time-outs follow from it."""
+        label = shape_label(shape)
+        self._call_ns[label] = max(call_ns, self._call_ns.get(label, 0.0))
+
+    def timeout_ns(self, shape: Shape, count: int) -> int:
+        """How long `count` calls may take: 50 times the baseline, at least 2 s."""
+        return max(LEAST_TIMEOUT_NS, int(50 * count * self._call_ns.get(shape_label(shape), 0.0)))
+
+    def plan(self, shape: Shape, call_ns: float, budget_ms: float) -> Plan:
+        """As `timing.plan`, within the slots that there are at `shape`."""
+        return plan(call_ns, budget_ms * 1e6, len(self._slots[shape_label(shape)]))
+
+    def check(self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally) -> None:
+        """Runs every case, as many a go as there are slots.
+
+        Raises:
+            Fallen: the worker crashed or hung (its evidence names the shape), or outputs are wrong.
+        """
+        for shape, several in cases:
+            slots, rest = self._slots[shape_label(shape)], iter(several)
+            while batch := list(islice(rest, len(slots))):
+                self._go(worker, slots[: len(batch)], batch, "check", tally)
+        _refute(worker, tally)
+
+    def alone(self, worker: Worker, shape: Shape, calls: int = 1, timeout_ns: int | None = None) -> float:
+        """Median time of a few single calls of a trusted worker, in nanoseconds."""
+        case, slots = next(self.bank.sets(shape, 1)), self._slots[shape_label(shape)][:1]
+        return median(self._go(worker, slots, [case], "time", None, timeout_ns) for _ in range(calls))
+
+    def runner(self, name: str, command: Sequence[str]) -> Worker:
+        """A fresh process with a kernel in it.
+
+        Raises:
+            Fallen: the kernel does not load.
+        """
+        return start_runner(name, command, self.board, self.threads, self.cores)
+
+    def duel(self, candidate: Worker, rival: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
+        """Pairs of windows at `shape`, ABBA, one `Pairs` at a time; the candidate's outputs go into `tally`.
+
+        Ends early when the input sets run out, since no process meets a set twice.
+
+        Raises:
+            Fallen: one of the two crashed or hung, or an output of the candidate is wrong.
+        """
+        slots = self._slots[shape_label(shape)]
+        cases = self.bank.sets(shape, (plan.pairs + 1) * plan.count)
+        for turn in range(-1, plan.pairs):
+            batch = list(islice(cases, plan.count))
+            if len(batch) < plan.count:
+                return
+            first = int(self.rng.integers(0, len(slots) - plan.count + 1))
+            chosen = slots[first : first + plan.count]
+            times = {}
+            for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
+                checks = tally if worker is candidate else None
+                times[worker] = self._go(worker, chosen, batch, "time", checks) / plan.count
+            if tally is not None:
+                _refute(candidate, tally)
+            if turn >= 0:  # the first pair warms both up
+                yield Pairs((times[candidate],), (times[rival],))
+
+    def _go(
+        self,
+        worker: Worker,
+        slots: Sequence[Slot],
+        cases: Sequence[Case],
+        stage: str,
+        tally: Tally | None,
+        timeout_ns: int | None = None,
+    ) -> int:
+        """One window: fresh content in, poison out, run, examine."""
+        salt = secrets.randbits(64)
+        for slot, case in zip(slots, cases, strict=True):
+            self.board.stage(slot, case.inputs)
+            self.board.poison(slot, salt)
+        shape = slots[0].shape
+        limit = timeout_ns or self.timeout_ns(shape, len(slots))
+        took = worker.run(slots[0].number, len(slots), self.cache is Cache.HOT, shape, stage, limit)
+        if tally is not None:
+            for slot, case in zip(slots, cases, strict=True):
+                tally.add(examine(self.board, slot, case, salt, stage))
+        return took
+
+
+def _refute(worker: Worker, tally: Tally) -> None:
+    if tally.failed:
+        raise Fallen(worker.name, Status.WRONG, tally.evidence[0])
+
+
+def _slots_for(task: Task, shape: Shape) -> int:
+    size = sum(tensor.bytes(shape) for tensor in (*task.inputs, *task.returns))
+    return max(LEAST_SLOTS, min(MOST_SLOTS, SLOT_MEMORY_BYTES // max(1, size)))

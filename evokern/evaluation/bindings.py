@@ -1,0 +1,87 @@
+"""The judge's native instruments (native/judge.cpp) as typed functions: clock, copies past the caches, poison.
+
+Addresses are integers. Loaded in the judge and in the baseline workers, never where a candidate lives.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from pathlib import Path
+
+from evokern.backends.cpp import compile_native
+
+NATIVE = Path(__file__).parent / "native"
+
+TIMED_OUT = -1
+DIED = -2
+
+_ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
+_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
+    "evokern_load": (_COUNT, [_ADDRESS, _INT, _COUNT]),
+    "evokern_window": (_COUNT, [_ADDRESS, _INT, _INT, _INT, _INT, _COUNT]),
+    "evokern_copy": (None, [_ADDRESS, _ADDRESS, _COUNT, _INT]),
+    "evokern_fill": (None, [_ADDRESS, _COUNT, _COUNT, _INT]),
+    "evokern_flush": (None, [_ADDRESS, _COUNT, _INT]),
+    "evokern_unwritten": (_COUNT, [_ADDRESS, _COUNT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
+    "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
+    "evokern_done": (None, [_ADDRESS, _TURN]),
+    "evokern_touch": (None, [_ADDRESS, _COUNT]),
+}
+
+
+@cache
+def library() -> ctypes.CDLL:
+    """judge.cpp, compiled once a machine."""
+    loaded = ctypes.CDLL(str(compile_native(NATIVE / "judge.cpp", "-O3", "-march=native", shared=True)))
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    return loaded
+
+
+def load(control: int, pid: int, timeout_ns: int) -> int:
+    """Orders the worker to load its kernel and sleeps until it has: nanoseconds, TIMED_OUT or DIED."""
+    return int(library().evokern_load(control, pid, timeout_ns))
+
+
+def window(control: int, pid: int, first: int, count: int, hot: bool, timeout_ns: int) -> int:
+    """Arms the worker, then times the calls on slots first .. first + count - 1: nanoseconds, TIMED_OUT or DIED."""
+    return int(library().evokern_window(control, pid, first, count, hot, timeout_ns))
+
+
+def copy(to: int, source: int, size: int, threads: int) -> None:
+    """Copies `size` bytes with non-temporal stores: the target is in no cache afterwards."""
+    library().evokern_copy(to, source, size, threads)
+
+
+def fill(to: int, size: int, pattern: int, threads: int) -> None:
+    """Fills `size` bytes with a pattern of 8 bytes, with non-temporal stores."""
+    library().evokern_fill(to, size, pattern, threads)
+
+
+def flush(address: int, size: int, threads: int) -> None:
+    """Evicts `size` bytes from every cache."""
+    library().evokern_flush(address, size, threads)
+
+
+def unwritten(address: int, count: int, element_bytes: int, pattern: int) -> tuple[int, int]:
+    """How many of `count` elements still hold the pattern, and the flat index of the first one (0 when none does)."""
+    first = _COUNT(0)
+    found = library().evokern_unwritten(address, count, element_bytes, pattern, ctypes.byref(first))
+    return int(found), first.value
+
+
+def await_order(control: int, turn: int, spin_ns: int) -> None:
+    """A baseline worker waits for order number `turn`."""
+    library().evokern_await(control, turn, spin_ns)
+
+
+def say_done(control: int, turn: int) -> None:
+    """A baseline worker has carried out order number `turn`."""
+    library().evokern_done(control, turn)
+
+
+def touch(address: int, size: int) -> None:
+    """Reads one byte of every cache line."""
+    library().evokern_touch(address, size)

@@ -1,0 +1,139 @@
+"""The judge as the engine sees it: a process started clean, spoken to in JSON lines over pipes of its own.
+
+The engine imports no torch. The judge has its own session, so that Ctrl-C reaches the engine only; it dies with it.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from types import TracebackType
+from typing import Self
+
+from evokern.errors import EvokernError
+from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
+from evokern.kernel import Kernel
+from evokern.outcome import Evaluation, Fidelity
+from evokern.settings import EvaluationSettings
+from evokern.task import Task
+
+__all__ = ["Baseline", "Judge"]
+
+PATIENCE_S = 1800
+"""Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
+QUOTED_BYTES = 4096
+
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH")
+"""All that the judge's environment has in common with the engine's, which holds API keys."""
+
+
+class Judge:
+    """Starts the judge, and stops it on leaving the ``with`` block. For one thread at a time."""
+
+    def __init__(
+        self, task: Task, evaluation: EvaluationSettings, yardstick: Kernel | None = None, backend: str = "cpp"
+    ) -> None:
+        """Blocks until the baselines are measured (seconds; torch.compile up to its cap).
+
+        Args:
+            yardstick: the kernel that candidates are paired with; None pairs them with the baselines directly.
+
+        Raises:
+            EvokernError: the reference, the yardstick or the machine can't be worked with.
+        """
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the judge
+        self._process = self._start()
+        try:
+            reply = self._ask(Open(task, evaluation, backend, yardstick))
+            if not isinstance(reply, Opened):
+                raise EvokernError(f"the judge answered {type(reply).__name__} where Opened was expected")
+        except BaseException:
+            self.close()
+            raise
+        self.baselines: tuple[Baseline, ...] = reply.baselines
+
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+        """Judges a kernel; its failure is in the answer.
+
+        Raises:
+            EvokernError: the judge or a baseline failed, not the kernel.
+        """
+        reply = self._ask(Evaluate(kernel, fidelity))
+        if not isinstance(reply, Judged):
+            raise EvokernError(f"the judge answered {type(reply).__name__} where Judged was expected")
+        return reply.evaluation
+
+    def close(self) -> None:
+        """Ends the judge and everything that it started."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGKILL)  # its workers die with it
+        self._process.wait()
+        for stream in (self._requests, self._replies, self._words):
+            stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        requests, self_requests = os.pipe()
+        self_replies, replies = os.pipe()
+        self._requests = os.fdopen(self_requests, "wb", buffering=0)
+        self._replies = os.fdopen(self_replies, "rb", buffering=0)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", "evokern.evaluation.judge", str(requests), str(replies)],
+                stdin=subprocess.DEVNULL,
+                stdout=self._words,
+                stderr=self._words,
+                env=_environment(),
+                pass_fds=(requests, replies),
+                start_new_session=True,
+            )
+        finally:
+            os.close(requests)
+            os.close(replies)
+
+    def _ask(self, request: Open | Evaluate) -> Opened | Judged:
+        try:
+            self._requests.write(REQUEST.dump_json(request) + b"\n")
+        except BrokenPipeError as error:
+            raise self._death() from error
+        reply = REPLY.validate_json(self._line())
+        if isinstance(reply, Refused):
+            raise EvokernError(reply.message)
+        return reply
+
+    def _line(self) -> bytes:
+        text, end = bytearray(), time.monotonic() + PATIENCE_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            while not text.endswith(b"\n"):
+                if not selector.select(end - time.monotonic()):
+                    raise EvokernError(f"the judge did not answer within {PATIENCE_S} s; start again")
+                chunk = self._replies.read(1 << 20)
+                if not chunk:
+                    raise self._death()
+                text += chunk
+        return bytes(text)
+
+    def _death(self) -> EvokernError:
+        code = self._process.wait()
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        self._words.seek(0)
+        words = self._words.read()[-QUOTED_BYTES:].decode("utf-8", errors="replace").strip()
+        return EvokernError(f"the judge {how} before it answered; its last words:\n{words or '(none)'}")
+
+
+def _environment() -> dict[str, str]:
+    """What the judge gets: no keys, and OpenMP threads that sleep while workers compute."""
+    own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    path = os.pathsep.join(filter(None, sys.path))
+    return own | {"PYTHONPATH": path, "LC_ALL": "C", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}

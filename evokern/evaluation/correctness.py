@@ -1,0 +1,92 @@
+"""Holds a call's outputs to the golden result and keeps the tally of a candidate's cases.
+
+Every call goes through here, timed ones too, while the worker is frozen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from evokern.evaluation import gate
+from evokern.evaluation.golden import Case
+from evokern.evaluation.memory import Board, Slot
+from evokern.outcome import Evidence
+
+MOST_EVIDENCE = 4
+
+
+@dataclass
+class Tally:
+    """What one evaluation has found out about a candidate's outputs so far."""
+
+    passed: int = 0
+    total: int = 0
+    max_error: float = 0.0
+    rms_error: float = 0.0
+    """The worst over cases and outputs, in units of the reference's own error."""
+    evidence: list[Evidence] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        return self.passed < self.total
+
+    def add(self, finding: Finding) -> None:
+        self.total += 1
+        self.passed += finding.evidence is None
+        self.max_error = max(self.max_error, finding.max_error)
+        self.rms_error = max(self.rms_error, finding.rms_error)
+        if finding.evidence is not None and len(self.evidence) < MOST_EVIDENCE:
+            self.evidence.append(finding.evidence)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One call: its errors, and what is wrong with it (None: nothing)."""
+
+    max_error: float
+    rms_error: float
+    evidence: Evidence | None
+
+
+def examine(board: Board, slot: Slot, case: Case, salt: int, stage: str) -> Finding:
+    """Compares what a call on `slot` left behind with `case`; `salt` is what the outputs were poisoned with."""
+    overrun = board.overrun(slot, salt)
+    if overrun is not None:
+        reason = f"wrote outside the bounds of {overrun}"
+        return Finding(0.0, 0.0, Evidence(stage, reason, _about(case), slot.shape, case.seed, overrun))
+    comparisons = [
+        gate.compare(board.output(slot, index), golden, envelope)
+        for index, (golden, envelope) in enumerate(zip(case.golden, case.envelopes, strict=True))
+    ]
+    max_error = max(comparison.max_error for comparison in comparisons)
+    rms_error = max(comparison.rms_error for comparison in comparisons)
+    for index, comparison in enumerate(comparisons):
+        if not comparison.passed and not comparison.inconclusive:
+            evidence = _evidence(board, slot, index, comparison, case, salt, stage)
+            return Finding(max_error, rms_error, evidence)
+    return Finding(max_error, rms_error, None)
+
+
+def _evidence(
+    board: Board, slot: Slot, index: int, comparison: gate.Comparison, case: Case, salt: int, stage: str
+) -> Evidence:
+    name, extents = slot.outputs[index].tensor.name, slot.outputs[index].tensor.extents(slot.shape)
+    reason, place, expected, got = comparison.reason, comparison.index, comparison.expected, comparison.got
+    left, first = board.unwritten(slot, index, salt)
+    if left:
+        place, got = _unflatten(first, extents), None
+        expected = float(case.golden[index][place])
+        reason = f"{left} of {case.golden[index].numel()} elements of {name} were never written"
+    return Evidence(stage, reason, _about(case), slot.shape, case.seed, name, place, expected, got)
+
+
+def _unflatten(flat: int, extents: tuple[int, ...]) -> tuple[int, ...]:
+    place: tuple[int, ...] = ()
+    for extent in reversed(extents):
+        flat, rest = divmod(flat, extent)
+        place = (rest, *place)
+    return place
+
+
+def _about(case: Case) -> str:
+    return f"inputs: {case.distribution}"

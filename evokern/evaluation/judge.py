@@ -1,0 +1,201 @@
+"""The judge: a process of its own that owns seeds, golden results, comparator and clock (``python -m``).
+
+It answers one JSON line with one JSON line, over pipes of its own: stdout and stderr carry words only. No candidate
+code is ever in this process, and it holds none of the engine's secrets.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from statistics import median
+
+import torch
+
+from evokern.errors import EvokernError
+from evokern.evaluation import reference
+from evokern.evaluation.bench import Bench
+from evokern.evaluation.correctness import Tally
+from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
+from evokern.evaluation.rivals import YARDSTICK, Rivals
+from evokern.evaluation.timing import Pairs, Plan, derived, speedup
+from evokern.evaluation.worker import Fallen, Worker
+from evokern.kernel import Kernel
+from evokern.outcome import Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.protocols import Backend
+from evokern.registry import discover
+from evokern.task import Shape
+
+CANDIDATE = "candidate"
+MOST_PROCESSES = 30
+"""Of one candidate at one shape against one rival."""
+
+
+class Judge:
+    """Judges kernels for one task under one set of conditions."""
+
+    def __init__(self, opening: Open) -> None:
+        """Admits the task, prepares memory and rivals, measures the baselines.
+
+        Raises:
+            EvokernError: the task or the machine can't be worked with.
+        """
+        self.task, self.settings = opening.task, opening.evaluation
+        reference.admit(self.task)
+        self.backend: Backend = discover("backends")[opening.backend]()
+        yardstick = self._command(opening.yardstick) if opening.yardstick else None
+        if isinstance(yardstick, Evidence):
+            raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
+        self.bench = Bench(self.task, self.settings)
+        self.rivals = Rivals(self.bench, self.settings, yardstick)
+        for shape in self.task.check:
+            self.bench.bank.checks(shape)
+        self.baselines = self.rivals.open()
+
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+        """Judges `kernel`; its failure is in the answer.
+
+        Raises:
+            EvokernError: a baseline or the yardstick failed, not the kernel.
+        """
+        started, tally = time.perf_counter(), Tally()
+        measurements: tuple[Measurement, ...] = ()
+        status, evidence = Status.PASSED, tally.evidence
+        command = self._command(kernel)
+        if isinstance(command, Evidence):
+            status, evidence = Status.COMPILE_FAILED, [command]
+        else:
+            try:
+                measurements = self._judge(command, fidelity, tally)
+            except Fallen as fall:
+                if fall.worker != CANDIDATE:
+                    raise
+                status = fall.status
+                evidence += [fall.evidence] if fall.evidence not in evidence else []
+        return Evaluation(
+            status,
+            fidelity,
+            tally.passed,
+            tally.total,
+            tally.max_error if tally.total else None,
+            tally.rms_error if tally.total else None,
+            tuple(evidence),
+            measurements,
+            time.perf_counter() - started,
+        )
+
+    def close(self) -> None:
+        """Ends every process."""
+        self.rivals.close()
+
+    def _command(self, kernel: Kernel) -> list[str] | Evidence:
+        artefact = self.backend.compile(kernel, self.task)
+        return artefact if isinstance(artefact, Evidence) else self.backend.command(artefact, self.task)
+
+    def _judge(self, command: Sequence[str], fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
+        """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
+        bank, task = self.bench.bank, self.task
+        with self.bench.runner(CANDIDATE, command) as worker:
+            if fidelity is not Fidelity.CHAMPION:
+                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in task.check], tally)
+            else:  # new seeds, and every distribution at the shapes that matter
+                shapes = (*task.check, *task.time, *task.held_out)
+                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
+            if fidelity is Fidelity.SCREEN:
+                return tuple(self._measure(command, shape, fidelity, tally, worker) for shape in task.time)
+        measured = [self._measure(command, shape, fidelity, tally) for shape in task.time]
+        for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
+            self.rivals.meet(shape)
+            measured.append(self._measure(command, shape, fidelity, tally, held_out=True))
+            bank.forget(shape)
+        return tuple(measured)
+
+    def _measure(
+        self,
+        command: Sequence[str],
+        shape: Shape,
+        fidelity: Fidelity,
+        tally: Tally,
+        worker: Worker | None = None,
+        held_out: bool = False,
+    ) -> Measurement:
+        """The candidate's speed at `shape` against the yardstick or, for a champion, every rival directly."""
+        rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
+        budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
+        processes = self.settings.champion_processes if champion else 1
+        plans = {
+            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes)
+            for name in rivals.names(shape, everyone=champion)
+        }
+        speedups: list[Speedup] = []
+        candidate_ns: list[float] = []
+        for name, plan in plans.items():
+            pairs = self._pairs(command, name, shape, plan, processes, tally, worker)
+            speedups.append(speedup(name, pairs, self.bench.rng))
+            candidate_ns += pairs.candidate_ns
+        first, floor = speedups[0], rivals.floor(command, shape, next(iter(plans.values())), processes)
+        if not champion:
+            speedups += [derived(first, bridge) for bridge in rivals.over(shape)]
+        floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
+        latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.bench.threads)
+        return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
+
+    def _pairs(
+        self,
+        command: Sequence[str],
+        rival: str,
+        shape: Shape,
+        plan: Plan,
+        processes: int,
+        tally: Tally,
+        worker: Worker | None,
+    ) -> Pairs:
+        """`plan` in each of `processes` fresh processes, or in `worker`; in more of them where input sets run out."""
+        found, wanted = Pairs(), plan.pairs * processes
+        for _ in range(MOST_PROCESSES):
+            with ExitStack() as stack:
+                own = worker or stack.enter_context(self.bench.runner(CANDIDATE, command))
+                other = self.rivals.worker(rival)
+                if processes > 1 and rival == YARDSTICK:
+                    other = stack.enter_context(self.rivals.fresh_yardstick())
+                share = Plan(min(plan.pairs, wanted - len(found)), plan.count)
+                for pair in self.bench.duel(own, other, shape, share, tally):
+                    found += pair
+                    if worker is not None and found.clearly_slow:
+                        return found
+            if worker is not None or len(found) >= wanted:
+                break
+        return found
+
+
+def serve(requests: int, replies: int) -> None:
+    """Answers request lines until the engine closes its end."""
+    judge: Judge | None = None
+    with open(requests, "rb") as incoming, open(replies, "wb", buffering=0) as outgoing:
+        try:
+            for line in incoming:
+                request = REQUEST.validate_json(line)
+                if isinstance(request, Open):
+                    judge = Judge(request)
+                    outgoing.write(REPLY.dump_json(Opened(judge.baselines)) + b"\n")
+                elif judge is not None:
+                    evaluation = judge.evaluate(request.kernel, request.fidelity)
+                    outgoing.write(REPLY.dump_json(Judged(evaluation)) + b"\n")
+        except EvokernError as error:
+            outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
+        except Fallen as fall:
+            message = f"{fall}; expected it to run\n{fall.evidence.detail}".rstrip()
+            outgoing.write(REPLY.dump_json(Refused(message)) + b"\n")
+        finally:
+            if judge is not None:
+                judge.close()
+
+
+if __name__ == "__main__":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: an engine that is killed takes its judge along
+    torch.set_grad_enabled(False)
+    serve(int(sys.argv[1]), int(sys.argv[2]))

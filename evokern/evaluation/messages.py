@@ -1,0 +1,68 @@
+"""What engine and judge say to each other: one JSON line each way, typed by these records and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import ConfigDict, TypeAdapter
+
+from evokern.kernel import Kernel
+from evokern.outcome import Evaluation, Fidelity
+from evokern.settings import EvaluationSettings
+from evokern.task import Shape, Task
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a PyTorch baseline costs at one timed shape, or why there is none."""
+
+    name: str
+    """``eager`` or ``compile``."""
+    shape: Shape
+    latency_ns: float | None
+    note: str = ""
+    """E.g. ``did not finish within 60 s``."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """Engine to judge, once: admit the task and measure its baselines."""
+
+    task: Task
+    evaluation: EvaluationSettings
+    backend: str
+    yardstick: Kernel | None
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Engine to judge: judge this kernel."""
+
+    kernel: Kernel
+    fidelity: Fidelity
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Judge to engine: ready."""
+
+    baselines: tuple[Baseline, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judge to engine: the answer to `Evaluate`."""
+
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Judge to engine: the set-up is broken (an `EvokernError`'s text); the judge ends."""
+
+    message: str
+
+
+_EXACT = ConfigDict(ser_json_inf_nan="constants")
+REQUEST: TypeAdapter[Open | Evaluate] = TypeAdapter(Open | Evaluate, config=_EXACT)
+REPLY: TypeAdapter[Opened | Judged | Refused] = TypeAdapter(Opened | Judged | Refused, config=_EXACT)

@@ -1,0 +1,152 @@
+// The process that a candidate lives in: maps the judge's buffers, loads the kernel, calls it when told to.
+//
+//     runner ARTEFACT SHIM        (started by evaluation/sandbox.py with the descriptors below)
+//
+// ARTEFACT defines `kernel`; SHIM defines `evokern_call(kernel, arguments)`, which knows its signature. There is no
+// Python and no secret in here: seeds, golden results, comparator and clock are the judge's. Inputs are sealed
+// read-only. Every buffer ends at a page that may not be touched, so that running over it is a crash.
+#include <cfenv>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <xmmintrin.h>
+
+#include "control.h"
+
+namespace {
+
+enum Descriptor { CONTROL = 3, PLAN = 4, INPUTS = 5, OUTPUTS = 6 };
+enum Kind : int64_t { INPUT = 0, OUTPUT = 1, VALUE = 2 };
+constexpr int64_t SPIN_NS = 1'000'000;
+constexpr uint64_t PAGE = 4096;
+
+// The plan: a header, then for each slot one row an argument, in the order of the kernel's signature.
+struct Header {
+    int64_t judge, slots, arguments;
+};
+struct Row {
+    int64_t kind;
+    int64_t where;  // a tensor's offset in its file, or the bits of a value
+    int64_t bytes;
+};
+
+[[noreturn]] void give_up(const char* what) {
+    std::fprintf(stderr, "%s\n", what);
+    std::_Exit(1);
+}
+
+void* map_file(int descriptor, int protection) {
+    struct stat status;
+    if (fstat(descriptor, &status) != 0) give_up("a shared descriptor is missing");
+    void* memory = mmap(nullptr, status.st_size, protection, MAP_SHARED | MAP_POPULATE, descriptor, 0);
+    if (memory == MAP_FAILED) give_up("a shared descriptor cannot be mapped");
+    return memory;
+}
+
+// Maps one buffer with a forbidden page before and behind it.
+void* map_buffer(const Row& row) {
+    const uint64_t start = row.where / PAGE * PAGE, end = (row.where + row.bytes + PAGE - 1) / PAGE * PAGE;
+    const uint64_t length = end > start ? end - start : PAGE;
+    void* reserved = mmap(nullptr, length + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED) give_up("no address space for a buffer");
+    char* place = static_cast<char*>(reserved) + PAGE;
+    const int protection = row.kind == INPUT ? PROT_READ : PROT_READ | PROT_WRITE;
+    void* mapped = mmap(place, length, protection, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
+                        row.kind == INPUT ? INPUTS : OUTPUTS, start);
+    if (mapped == MAP_FAILED) give_up("a buffer cannot be mapped");
+    return place + (row.where - start);
+}
+
+class Slots {
+  public:
+    explicit Slots(void* plan)
+        : header_(static_cast<Header*>(plan)), rows_(reinterpret_cast<Row*>(header_ + 1)),
+          arguments_(header_->slots) {}
+
+    pid_t judge() const { return static_cast<pid_t>(header_->judge); }
+
+    // Maps what is not mapped yet; outside the clock's window.
+    void prepare(int32_t slot, bool touch) {
+        auto& arguments = arguments_.at(slot);
+        Row* rows = rows_ + slot * header_->arguments;
+        if (arguments.empty()) {
+            for (int64_t i = 0; i < header_->arguments; ++i)
+                arguments.push_back(rows[i].kind == VALUE ? &rows[i].where : map_buffer(rows[i]));
+        }
+        for (int64_t i = 0; touch && i < header_->arguments; ++i) {
+            if (rows[i].kind == VALUE) continue;
+            const volatile char* bytes = static_cast<const volatile char*>(arguments[i]);
+            for (int64_t at = 0; at < rows[i].bytes; at += 64) (void)bytes[at];
+        }
+    }
+
+    void** arguments(int32_t slot) { return arguments_.at(slot).data(); }
+
+  private:
+    Header* header_;
+    Row* rows_;
+    std::vector<std::vector<void*>> arguments_;
+};
+
+struct Kernel {
+    void* entry;
+    void (*call)(void*, void**);
+};
+
+// Everything that takes rights away from this process belongs here: nothing of the candidate has been loaded yet.
+void confine(pid_t judge) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_DUMPABLE, 0);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (getppid() != judge) give_up("the judge is gone");
+}
+
+Kernel load(const char* artefact, const char* shim) {
+    void* caller = dlopen(shim, RTLD_NOW | RTLD_LOCAL);
+    if (!caller) give_up(dlerror());
+    void* candidate = dlopen(artefact, RTLD_NOW | RTLD_LOCAL);
+    if (!candidate) give_up(dlerror());
+    Kernel kernel{dlsym(candidate, "kernel"), reinterpret_cast<void (*)(void*, void**)>(dlsym(caller, "evokern_call"))};
+    if (!kernel.entry || !kernel.call) give_up("the artefact defines no extern \"C\" function named kernel");
+    return kernel;
+}
+
+// A candidate may leave rounding or flush-to-zero behind; each call starts from the default floating-point state.
+void reset_floating_point() {
+    std::fesetenv(FE_DFL_ENV);
+    _mm_setcsr(0x1f80);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    if (count != 3) give_up("usage: runner ARTEFACT SHIM");
+    auto& page = *static_cast<control::Page*>(map_file(CONTROL, PROT_READ | PROT_WRITE));
+    Slots slots(map_file(PLAN, PROT_READ));
+    Kernel kernel{};
+    bool armed = false;
+    for (uint32_t turn = 1;; ++turn) {
+        control::await_order(page, turn, armed ? SPIN_NS : 0);
+        const int32_t verb = page.verb, first = page.first, end = page.first + page.count;
+        armed = verb == control::ARM_COLD || verb == control::ARM_HOT;
+        if (verb == control::LOAD) {
+            confine(slots.judge());
+            kernel = load(words[1], words[2]);
+        } else if (armed) {
+            for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot, verb == control::ARM_HOT);
+        } else {
+            for (int32_t slot = first; slot < end; ++slot) {
+                reset_floating_point();
+                kernel.call(kernel.entry, slots.arguments(slot));
+            }
+            reset_floating_point();
+        }
+        control::say_done(page, turn);
+    }
+}

@@ -1,0 +1,153 @@
+"""What candidates are timed against: the yardstick (a kernel), eager PyTorch and `torch.compile`; and an A/A run.
+
+In a search, candidates meet the yardstick only, and what the yardstick is worth against the baselines is measured here
+once. Every rival is frozen except in its own windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evokern.evaluation import baseline
+from evokern.evaluation.bench import Bench
+from evokern.evaluation.correctness import Tally
+from evokern.evaluation.messages import Baseline
+from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
+from evokern.evaluation.worker import Fallen, Worker
+from evokern.outcome import Speedup, Status
+from evokern.settings import EvaluationSettings
+from evokern.task import Shape, shape_label
+
+YARDSTICK = "yardstick"
+FIRST_CALL_TIMEOUT_NS = 60_000_000_000
+
+
+class Rivals:
+    """Owned by the judge; `close` kills every process."""
+
+    def __init__(self, bench: Bench, settings: EvaluationSettings, yardstick: Sequence[str] | None) -> None:
+        """Spawns the baselines, so that they import PyTorch while the judge prepares its bank.
+
+        Args:
+            yardstick: argv of the yardstick's runner; None when candidates meet the baselines directly.
+        """
+        self._bench, self._settings, self.yardstick = bench, settings, yardstick
+        self._workers: dict[str, Worker] = {
+            kind: baseline.start(kind, bench.task, bench.board, bench.threads, bench.cores) for kind in baseline.KINDS
+        }
+        self._notes = baseline.CompileNotes(bench.task, bench.threads, settings.compile_cap_s)
+        self._call_ns: dict[tuple[str, str], float] = {}
+        self._over: dict[str, tuple[Speedup, ...]] = {}
+        self._floors: dict[tuple[str, Plan], float] = {}
+
+    def open(self) -> tuple[Baseline, ...]:
+        """Measures each baseline at each timed shape, and the yardstick against each.
+
+        Raises:
+            Fallen: eager PyTorch or the yardstick fails, or the yardstick is wrong.
+        """
+        for kind in baseline.KINDS:
+            self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
+        records = [self.prepare(kind, shape) for shape in self._bench.task.time for kind in baseline.KINDS]
+        if self.yardstick is not None:
+            self._workers[YARDSTICK] = self.fresh_yardstick()
+            for shape in self._bench.task.time:
+                self._over[shape_label(shape)] = self._bridge(shape)
+        return tuple(records)
+
+    def prepare(self, kind: str, shape: Shape) -> Baseline:
+        """First calls of a baseline at `shape`: compiles it, or says why it is not compiled.
+
+        Raises:
+            Fallen: eager PyTorch fails.
+        """
+        note = self._notes.recall(shape) if kind == "compile" else None
+        if note is None and kind in self._workers:
+            try:
+                cap_ns = self._settings.compile_cap_s * 1e9 if kind == "compile" else FIRST_CALL_TIMEOUT_NS
+                self._bench.alone(self._workers[kind], shape, timeout_ns=int(cap_ns))
+                call_ns = self._bench.alone(self._workers[kind], shape, calls=5)
+                self._call_ns[kind, shape_label(shape)] = call_ns
+                self._bench.note_call(shape, call_ns)
+                return Baseline(kind, shape, call_ns)
+            except Fallen as fall:
+                if kind == "eager":
+                    raise
+                note = self._left_out(fall, shape)
+        return Baseline(kind, shape, None, note or "not available")
+
+    def meet(self, shape: Shape) -> None:
+        """Prepares every rival at a shape that has not been timed so far."""
+        for kind in baseline.KINDS:
+            self.prepare(kind, shape)
+        if self.yardstick is not None:
+            self._learn_yardstick(shape)
+
+    def names(self, shape: Shape, everyone: bool) -> list[str]:
+        """Whom a candidate meets at `shape`: the yardstick, or (also when there is none) every baseline too."""
+        own = [YARDSTICK] if self.yardstick is not None else []
+        known = [kind for kind in baseline.KINDS if (kind, shape_label(shape)) in self._call_ns]
+        return own + known if everyone or not own else own
+
+    def call_ns(self, name: str, shape: Shape) -> float:
+        """About what a call of the rival takes; what sample plans are made from."""
+        return self._call_ns[name, shape_label(shape)]
+
+    def worker(self, name: str) -> Worker:
+        return self._workers[name]
+
+    def over(self, shape: Shape) -> tuple[Speedup, ...]:
+        """The yardstick over each baseline at `shape`."""
+        return self._over.get(shape_label(shape), ())
+
+    def fresh_yardstick(self) -> Worker:
+        """A new process with the yardstick in it; the caller closes it."""
+        assert self.yardstick is not None
+        return self._bench.runner(YARDSTICK, self.yardstick)
+
+    def floor(self, candidate: Sequence[str], shape: Shape, plan: Plan, processes: int) -> float:
+        """The noise floor of `plan`: the yardstick (or `candidate`) against a second process of itself.
+
+        Measured once per judge, and each time where several processes are asked for.
+        """
+        key, command = (shape_label(shape), plan), self.yardstick or candidate
+        if processes > 1 or key not in self._floors:
+            same = Pairs()
+            for _ in range(processes):
+                with self._bench.runner(YARDSTICK, command) as one, self._bench.runner(YARDSTICK, command) as other:
+                    for pair in self._bench.duel(one, other, shape, plan, None):
+                        same += pair
+            self._floors[key] = noise_floor(same, self._bench.rng)
+        return self._floors[key]
+
+    def close(self) -> None:
+        for worker in self._workers.values():
+            worker.close()
+
+    def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
+        """The yardstick against each baseline, as well as a champion is measured."""
+        self._learn_yardstick(shape)
+        call_ns = self.call_ns(YARDSTICK, shape)
+        found = []
+        for name in self.names(shape, everyone=True)[1:]:
+            pairs = Pairs()
+            plan = self._bench.plan(shape, max(call_ns, self.call_ns(name, shape)), self._settings.confirm_ms)
+            for pair in self._bench.duel(self._workers[YARDSTICK], self._workers[name], shape, plan, Tally()):
+                pairs += pair
+            found.append(speedup(name, pairs, self._bench.rng))
+        return tuple(found)
+
+    def _learn_yardstick(self, shape: Shape) -> None:
+        call_ns = self._bench.alone(self._workers[YARDSTICK], shape, 3, FIRST_CALL_TIMEOUT_NS)
+        self._call_ns[YARDSTICK, shape_label(shape)] = call_ns
+        self._bench.note_call(shape, call_ns)
+
+    def _left_out(self, fall: Fallen, shape: Shape) -> str:
+        """torch.compile did not work out: its process is gone, and everybody is told."""
+        del self._workers["compile"]
+        if fall.status is not Status.TIMED_OUT:
+            last = fall.evidence.detail.strip().splitlines()[-1:] or [fall.evidence.reason]
+            return f"failed: {last[0]}"
+        note = f"did not finish within {self._settings.compile_cap_s:g} s"
+        self._notes.remember(shape, note)
+        return note

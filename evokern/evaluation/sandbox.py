@@ -1,0 +1,128 @@
+"""Starts worker processes: clean environment, own session, only the descriptors that they need, resource limits.
+
+The judge is the only caller. What takes further rights away from a candidate happens in the worker itself, before it
+loads anything: `confine` in native/runner.cpp.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+QUOTED_BYTES = 4096
+_FIRST_DESCRIPTOR = 3
+_OUT_OF_THE_WAY = 200
+
+LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: 0,
+    resource.RLIMIT_NOFILE: 64,
+    resource.RLIMIT_CPU: 900,
+}
+"""What a candidate's process may use; address space is limited by `Process.limit`, which knows the board."""
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The whole environment of a worker: bound, passive OpenMP threads and a heap that stays warm, for both sides."""
+    return {
+        "LC_ALL": "C",
+        "OMP_NUM_THREADS": str(threads),
+        "OMP_PROC_BIND": "true",
+        "OMP_PLACES": "cores",
+        "OMP_DYNAMIC": "false",
+        "OMP_WAIT_POLICY": "passive",
+        "GOMP_SPINCOUNT": "0",
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
+    }
+
+
+@dataclass(frozen=True)
+class Process:
+    """A worker process, leader of its own session. `stderr` is the reading end of a pipe that never blocks it."""
+
+    pid: int
+    stderr: int
+
+    def limit(self, address_space: int) -> None:
+        """Sets the rlimits of a candidate's process, before it has loaded the candidate."""
+        for kind, most in {**LIMITS, resource.RLIMIT_AS: address_space}.items():
+            resource.prlimit(self.pid, kind, (most, most))
+
+    def freeze(self) -> None:
+        """Stops every thread of it and returns once they stand still (or the process is dead)."""
+        self._signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> int:
+        """SIGKILL to its whole session; returns how it ended, as `os.waitstatus_to_exitcode` (negative: a signal)."""
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        self._signal(signal.SIGKILL)
+        status = os.waitpid(self.pid, 0)[1]
+        return os.waitstatus_to_exitcode(status) if ended is not None else -signal.SIGKILL
+
+    def words(self) -> str:
+        """The last of what it wrote to stdout and stderr, as quotable text. Nothing ever parses it."""
+        text = bytearray()
+        while chunk := _read(self.stderr):
+            text += chunk
+        os.close(self.stderr)
+        return quotable(bytes(text))
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return  # it ended by itself; whoever waits for it will see
+
+
+def spawn(
+    command: Sequence[str], variables: Mapping[str, str], descriptors: Sequence[int], cores: Sequence[int]
+) -> Process:
+    """Starts `command` on `cores` with `descriptors` as 3, 4, 5 ...
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # a worker that floods it loses words, and never waits
+    nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    sources = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in (nothing, writing, *descriptors)]
+    targets = [(sources[0], 0), (sources[1], 1), (sources[1], 2)]
+    targets += [(fd, _FIRST_DESCRIPTOR + i) for i, fd in enumerate(sources[2:])]
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, cores)  # inherited: the worker cannot start on any other core
+        pid = os.posix_spawn(
+            command[0],
+            list(command),
+            dict(variables),
+            file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+        )
+    finally:
+        os.sched_setaffinity(0, before)
+        for fd in (*sources, writing, nothing):
+            os.close(fd)
+    return Process(pid, reading)
+
+
+def quotable(text: bytes) -> str:
+    """The last 4 KiB of `text` without control characters."""
+    words = text[-QUOTED_BYTES:].decode("utf-8", errors="replace")
+    return "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except BlockingIOError:
+        return b""

@@ -1,0 +1,113 @@
+"""A worker as the judge holds it: frozen, except while it carries out one order of the control page.
+
+Two kinds serve the same page: the C++ runner with a candidate (native/runner.cpp) and the baselines (baseline.py).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from evokern.evaluation import bindings
+from evokern.evaluation.memory import PAGE, Board, SharedFile
+from evokern.evaluation.sandbox import Process, environment, spawn
+from evokern.outcome import Evidence, Status
+from evokern.task import Shape
+
+START_TIMEOUT_NS = 10_000_000_000
+ROOM_BYTES = 8 << 30
+"""Address space that a kernel may use for itself: stacks, heap and libraries."""
+
+
+class Fallen(Exception):
+    """A worker crashed or hung. The judge turns a candidate's fall into an Evaluation, a baseline's into a note."""
+
+    def __init__(self, worker: str, status: Status, evidence: Evidence) -> None:
+        super().__init__(f"{worker}: {evidence.reason}")
+        self.worker, self.status, self.evidence = worker, status, evidence
+
+
+class Worker:
+    """One process behind a control page. Never reused for another kernel; leaving its `with` block kills it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        descriptors: Sequence[int],
+        cores: Sequence[int],
+    ) -> None:
+        """Spawns `command`, which waits for the order to load.
+
+        Args:
+            name: ``candidate``, ``yardstick``, ``eager`` ..., for `Fallen`.
+        """
+        self.name, self._closed = name, False
+        self._control = SharedFile("evokern-control", PAGE)
+        self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
+
+    def limit(self, address_space: int) -> None:
+        """Sets the rlimits of a process that will load a kernel."""
+        self._process.limit(address_space)
+
+    def load(self, timeout_ns: int = START_TIMEOUT_NS) -> None:
+        """Has it load its kernel (or import PyTorch), and freezes it.
+
+        Raises:
+            Fallen: it did not get that far.
+        """
+        took = bindings.load(self._control.address, self._process.pid, timeout_ns)
+        self._settled(took, "load", None, timeout_ns)
+
+    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int) -> int:
+        """Thaws it, times calls on `count` slots from `first` on, freezes it again: nanoseconds for all of them.
+
+        Raises:
+            Fallen: it crashed, ended or did not finish in time.
+        """
+        self._process.thaw()
+        took = bindings.window(self._control.address, self._process.pid, first, count, hot, timeout_ns)
+        return self._settled(took, stage, shape, timeout_ns)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kills it. Calling it twice does nothing more."""
+        if not self._closed:
+            self._end()
+
+    def _end(self) -> tuple[int, str]:
+        """How it had ended before this killed it (negative: by a signal), and its last words."""
+        self._closed = True
+        self._control.close()
+        return self._process.kill(), self._process.words()
+
+    def _settled(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> int:
+        if took >= 0:
+            self._process.freeze()
+            return took
+        code, words = self._end()
+        if took == bindings.TIMED_OUT:
+            reason = f"still running after {timeout_ns / 1e9:g} s; killed"
+            raise Fallen(self.name, Status.TIMED_OUT, Evidence(stage, reason, words, shape))
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
+
+
+def start_runner(name: str, command: Sequence[str], board: Board, threads: int, cores: Sequence[int]) -> Worker:
+    """A kernel's process, loaded and frozen: `command` is what its backend says (`Backend.command`).
+
+    Raises:
+        Fallen: the artefact does not load, or crashes or hangs while loading.
+    """
+    descriptors = [file.descriptor for file in (board.plan, board.inputs, board.outputs)]
+    worker = Worker(name, command, environment(threads), descriptors, cores)
+    worker.limit(ROOM_BYTES + board.inputs.size + board.outputs.size)
+    worker.load()
+    return worker
