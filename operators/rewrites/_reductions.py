@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evokern.dependence import Dependences
 from evokern.effects import Access, text_of
-from evokern.syntax import Loop, Syntax
-from evokern.task import Task
+from evokern.syntax import Syntax
+
+from ._loops import LoopPlace
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -29,21 +29,19 @@ class Reduction:
     """As declared, e.g. ``float``."""
 
 
-def reductions(syntax: Syntax, loop: Loop, task: Task) -> tuple[Reduction, ...] | None:
-    """The reductions of `loop`, in source order; None when its iterations depend on each other in any other way.
+def reductions(at: LoopPlace) -> tuple[Reduction, ...] | None:
+    """The reductions of a loop, in source order; None when its iterations depend on each other in any other way.
 
     An empty tuple means that the iterations are independent.
     """
-    effects = syntax.effects(loop.body)
+    effects = at.syntax.effects(at.loop.body)
     if effects.opaque or effects.exits:
         return None
-    proof = Dependences(syntax, task)
-    written = [access for access in effects.accesses if access.writes]
-    bases = proof.bases(written)
-    if bases is None or not proof.disjoint(loop, effects.outer, bases):
+    bases = at.dependences.bases([access for access in effects.accesses if access.writes])
+    if bases is None or not at.dependences.disjoint(at.loop, effects.outer, bases):
         return None
     scalars = dict.fromkeys(access.name for access in effects.outer if access.writes and not access.index)
-    found = [_reduction(syntax, loop, name, effects.outer) for name in scalars]
+    found = [_reduction(at.syntax, name, effects.outer) for name in scalars]
     return None if None in found else tuple(reduction for reduction in found if reduction is not None)
 
 
@@ -65,7 +63,7 @@ def updates(accesses: tuple[Access, ...], name: str) -> list[tuple[str, Node]] |
     return None if loose else found
 
 
-def _reduction(syntax: Syntax, loop: Loop, name: str, accesses: tuple[Access, ...]) -> Reduction | None:
+def _reduction(syntax: Syntax, name: str, accesses: tuple[Access, ...]) -> Reduction | None:
     kind = syntax.types.get(name, "")
     found = updates(accesses, name)
     operators = {operator for operator, _ in found or ()}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from evokern.dependence import Dependences
 from evokern.effects import Access, text_of
 from evokern.polynomial import Polynomial, constant
 from evokern.syntax import BLOCK_SUFFIX, Loop, Syntax
+
+from ._loops import LoopPlace
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -34,23 +35,23 @@ def element_type(syntax: Syntax, name: str) -> str:
     return kind if kind in ELEMENT_BYTES else ""
 
 
-def is_contiguous(proof: Dependences, access: Access, loop: Loop) -> bool:
-    """Whether consecutive iterations of `loop` touch consecutive elements."""
-    index = proof.polynomial(access.index[0]) if len(access.index) == 1 else None
-    parts = index.split(loop.variable) if index is not None else None
+def is_contiguous(at: LoopPlace, access: Access) -> bool:
+    """Whether consecutive iterations of the loop touch consecutive elements."""
+    index = at.dependences.polynomial(access.index[0]) if len(access.index) == 1 else None
+    parts = index.split(at.loop.variable) if index is not None else None
     return parts is not None and parts[0].terms == constant(1).terms
 
 
-def index_at(syntax: Syntax, proof: Dependences, index: Node, loop: Loop, value: str) -> str | None:
-    """The text of `index` where the variable of `loop` is `value`; valid outside the body of `loop`."""
-    inside = syntax.effects(loop.body).declared
+def index_at(at: LoopPlace, index: Node, value: str) -> str | None:
+    """The text of `index` where the loop's variable is `value`, as it can stand outside the loop's body."""
+    variable, inside = at.loop.variable, at.syntax.effects(at.loop.body).declared
     text = text_of(index)
     if not inside & set(re.findall(r"\w+", text)):
-        return re.sub(rf"\b{loop.variable}\b", value, text)
-    exact = proof.polynomial(index)
+        return re.sub(rf"\b{variable}\b", value, text)
+    exact = at.dependences.polynomial(index)
     if exact is None or exact.names & inside:
         return None
-    return re.sub(rf"\b{loop.variable}\b", value, written(exact))
+    return re.sub(rf"\b{variable}\b", value, written(exact))
 
 
 def written(polynomial: Polynomial) -> str:

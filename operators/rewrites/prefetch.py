@@ -7,66 +7,60 @@ Never changes a result: a prefetch beyond an array's end is ignored by the proce
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from evokern.dependence import Dependences
 from evokern.effects import Access
-from evokern.kernel import Kernel, Step
-from evokern.operators.rewrites._tiles import ELEMENT_BYTES, element_type, fresh, index_at, is_contiguous
-from evokern.protocols import Site
-from evokern.syntax import INDENT, Edit, Loop, Syntax, parse, reindent
-from evokern.task import Task
+from evokern.syntax import INDENT, Edit, Loop, reindent
+
+from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost
+from ._tiles import ELEMENT_BYTES, element_type, fresh, index_at, is_contiguous
 
 DISTANCES = ("256", "512", "1024", "2048", "4096", "8192")
 _LINE_BYTES = 64
 
 
-class Prefetch:
-    """A site per innermost loop that reads an input in order, each element once. `distance` counts elements."""
+class Prefetch(LoopRewrite):
+    """Applies to innermost loops that read an input in order, each element once. `distance` counts elements."""
 
     name = "prefetch"
 
-    def sites(self, kernel: Kernel, task: Task) -> list[Site]:
-        syntax = parse(kernel)
-        return [Site(loop.label, {"distance": DISTANCES}) for loop in syntax.loops if _reads(syntax, loop, task)]
+    def choices(self, at: LoopPlace) -> Choices | None:
+        return {"distance": DISTANCES} if _addresses(at, "0") else None
 
-    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
-        syntax = parse(kernel)
-        loop, distance = syntax.loop(step.site), dict(step.options).get("distance")
-        reads = _reads(syntax, loop, task) if loop else []
-        if loop is None or not reads or distance not in DISTANCES:
-            return None
-        proof = Dependences(syntax, task)
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax, loop = at.syntax, at.loop
         line = fresh(syntax, f"{loop.variable}_line")
-        lines: list[str] = []
-        for read in reads:
-            start = index_at(syntax, proof, read.index[0], loop, line)
-            if start is None:
-                return None
-            lines.append(f"{INDENT}__builtin_prefetch(&{read.name}[{start} + {distance}]);")
-        elements = _LINE_BYTES // max(ELEMENT_BYTES[element_type(syntax, read.name)] for read in reads)
-        head = f"for ({loop.type} {line} = {loop.lower}; {line} < {loop.upper}; {line} += {elements}) {{"
+        widest = max(ELEMENT_BYTES[element_type(syntax, read.name)] for read in _reads(at))
+        lines = [
+            f"for ({loop.type} {line} = {loop.lower}; {line} < {loop.upper}; {line} += {_LINE_BYTES // widest}) {{",
+            *(f"{INDENT}__builtin_prefetch(&{place} + {chosen['distance']}]);" for place in _addresses(at, line)),
+        ]
         indent = syntax.indent(loop.start)
-        text = reindent("\n".join([head, *dict.fromkeys(lines), "}"]), indent).removeprefix(indent)
-        return syntax.edited(Edit(loop.start, loop.start, f"{text}\n{indent}"))
+        text = reindent("\n".join([*lines, "}"]), indent).removeprefix(indent)
+        return [Edit(loop.start, loop.start, f"{text}\n{indent}")]
 
 
-def _reads(syntax: Syntax, loop: Loop, task: Task) -> list[Access]:
-    """The reads of `loop` that bring new lines with each of its runs, one per input; none if they are prefetched."""
+def _addresses(at: LoopPlace, value: str) -> list[str]:
+    """``x[m * N + value`` for each input to prefetch."""
+    starts = [(read, index_at(at, read.index[0], value)) for read in _reads(at)]
+    return [f"{read.name}[{start}" for read, start in starts if start is not None]
+
+
+def _reads(at: LoopPlace) -> list[Access]:
+    """The reads of a loop that bring new lines with each of its runs, one per input; none if they are prefetched."""
+    syntax, loop = at.syntax, at.loop
     before = loop.node.prev_named_sibling if not loop.pragmas else loop.pragmas[0].prev_named_sibling
     is_prefetched = "__builtin_prefetch" in syntax.text(loop.body) + syntax.text(before)
-    if (
-        syntax.inner(loop)
-        or loop.step != "1"
-        or is_prefetched
-        or any("parallel" in syntax.text(p) for p in loop.pragmas)
-    ):
+    if not is_innermost(syntax, loop) or loop.step != "1" or is_prefetched or has_pragma(syntax, loop, "omp parallel"):
         return []
-    proof, inputs = Dependences(syntax, task), {tensor.name for tensor in task.inputs}
+    inputs = {tensor.name for tensor in at.task.inputs}
     found: dict[str, Access] = {}
     for access in syntax.effects(loop.body).outer:
-        bases = proof.bases([access]) if access.index and access.reads and not access.writes else None
-        if bases and bases <= inputs and element_type(syntax, access.name) and is_contiguous(proof, access, loop):
-            if _moves_on(proof, access, loop):
-                found.setdefault(access.name, access)
+        bases = at.dependences.bases([access]) if access.index and access.reads and not access.writes else None
+        fits = bases and bases <= inputs and element_type(syntax, access.name)
+        if fits and is_contiguous(at, access) and _moves_on(at.dependences, access, loop):
+            found.setdefault(access.name, access)
     return list(found.values())
 
 

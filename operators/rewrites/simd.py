@@ -6,37 +6,51 @@ as a rule it gains: sixteen partial sums round less than one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from evokern.kernel import Kernel, Step
-from evokern.operators.rewrites._reductions import reductions
 from evokern.protocols import Site
-from evokern.syntax import Edit, Loop, Syntax, parse
+from evokern.syntax import Edit
 from evokern.task import Task
 
+from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, pragma_before
+from ._reductions import reductions
 
-class Simd:
-    """A site per innermost loop whose iterations are independent up to reductions."""
+EVERY_LOOP = "every loop"
+
+
+class Simd(LoopRewrite):
+    """Applies to innermost loops whose iterations are independent up to reductions; to one, or to all at once."""
 
     name = "simd"
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
-        syntax = parse(kernel)
-        return [Site(loop.label) for loop in syntax.loops if _clauses(syntax, loop, task) is not None]
+        found = super().sites(kernel, task)
+        return [*found, Site(EVERY_LOOP)] if len(found) > 1 else found
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
-        syntax = parse(kernel)
-        loop = syntax.loop(step.site)
-        clauses = _clauses(syntax, loop, task) if loop else None
-        if loop is None or clauses is None:
-            return None
-        pragma = f"#pragma omp simd{clauses}\n{syntax.indent(loop.node.start_byte)}"
-        return syntax.edited(Edit(loop.node.start_byte, loop.node.start_byte, pragma))
+        if step.site != EVERY_LOOP:
+            return super().apply(kernel, step, task)
+        result: Kernel | None = None
+        for site in super().sites(kernel, task):  # a pragma changes no label, so the sites of the first text stay good
+            result = super().apply(result or kernel, Step(self.name, site.label), task) or result
+        return result if not step.options else None
+
+    def choices(self, at: LoopPlace) -> Choices | None:
+        return None if _clauses(at) is None else {}
+
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:  # noqa: ARG002
+        return [pragma_before(at.syntax, at.loop, f"omp simd{_clauses(at) or ''}")]
 
 
-def _clauses(syntax: Syntax, loop: Loop, task: Task) -> str | None:
-    """The clauses of its pragma, with a leading space each; None when it may not be a SIMD loop."""
-    if syntax.inner(loop) or loop.pragmas or "prefetch" in syntax.text(loop.body) or "_mm" in syntax.text(loop.body):
+def _clauses(at: LoopPlace) -> str | None:
+    """The clauses of its pragma, each with a leading space; None when it may not be a SIMD loop."""
+    syntax, loop = at.syntax, at.loop
+    if loop.pragmas or not is_innermost(syntax, loop) or "_mm" in syntax.text(loop.body):
         return None
-    found = reductions(syntax, loop, task)
+    if "prefetch" in syntax.text(loop.body):  # a loop that only asks for lines
+        return None
+    found = reductions(at)
     if found is None:
         return None
     names: dict[str, list[str]] = {}

@@ -8,16 +8,15 @@ GCC ignores OpenMP's ``nontemporal``, hence the tile: the loop that fills it sta
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evokern.dependence import Dependences
 from evokern.effects import Access
-from evokern.kernel import Kernel, Step
-from evokern.operators.rewrites._definitions import definition
-from evokern.operators.rewrites._tiles import block_name, element_type, fresh, index_at, is_contiguous
-from evokern.protocols import Site
-from evokern.syntax import INDENT, Edit, Loop, Syntax, parse, reindent
-from evokern.task import Task
+from evokern.syntax import INDENT, Edit, Syntax, reindent
+
+from ._definitions import definition
+from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines
+from ._tiles import block_name, element_type, fresh, index_at, is_contiguous
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -53,97 +52,87 @@ static inline void stream_fence() {
 """
 
 
-class StreamingStores:
-    """A site per innermost loop that fills consecutive elements of a result which it does not read."""
+class StreamingStores(LoopRewrite):
+    """Applies to innermost loops that fill consecutive elements of results which they do not read."""
 
     name = "streaming_stores"
 
-    def sites(self, kernel: Kernel, task: Task) -> list[Site]:
-        syntax = parse(kernel)
-        return [Site(loop.label, {"tile": TILES}) for loop in syntax.loops if _stores(syntax, loop, task)]
+    def choices(self, at: LoopPlace) -> Choices | None:
+        return {"tile": TILES} if _stores(at) else None
 
-    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
-        syntax = parse(kernel)
-        loop, tile = syntax.loop(step.site), dict(step.options).get("tile")
-        stores = _stores(syntax, loop, task) if loop else []
-        if loop is None or not stores or tile not in TILES or syntax.body is None:
-            return None
-        tiled = _tiled(syntax, loop, stores, tile, task)
-        if tiled is None:
-            return None
-        headers = ("cstdint", *(() if "immintrin" in syntax.source.decode() else ("immintrin.h",)))
-        edits = definition(syntax, "stream_copy", STREAM, headers)
-        return syntax.edited(*edits, Edit(loop.start, loop.end, tiled), *_fence(syntax, syntax.body))
+    def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
+        syntax = at.syntax
+        headers = ("cstdint", "algorithm", "immintrin.h")
+        start, end = whole_lines(syntax, at.loop)
+        return [
+            *definition(syntax, "stream_copy", STREAM, headers),
+            Edit(start, end, reindent(_tiled(at, _stores(at), chosen["tile"]), syntax.indent(at.loop.node.start_byte))),
+            *_fence(syntax),
+        ]
 
 
-def _stores(syntax: Syntax, loop: Loop, task: Task) -> list[Access]:
-    """The stores of `loop` that can be streamed, one per result."""
-    if (
-        syntax.inner(loop)
-        or loop.step != "1"
-        or any("simd" in syntax.text(p) and "parallel" in syntax.text(p) for p in loop.pragmas)
-    ):
-        return []
-    proof = Dependences(syntax, task)
+def _stores(at: LoopPlace) -> list[tuple[Access, str]]:
+    """The stores that can be streamed, one per result, and the index of the block's first element."""
+    syntax, loop, bases = at.syntax, at.loop, at.dependences.bases
     effects = syntax.effects(loop.body)
-    if effects.opaque or effects.exits:
+    both = [pragma for pragma in loop.pragmas if re.search(r"parallel.*simd", syntax.text(pragma))]
+    if not is_innermost(syntax, loop) or loop.step != "1" or both or effects.opaque or effects.exits:
         return []
-    results = {tensor.name for tensor in task.returns}
-    found = []
+    results = {tensor.name for tensor in at.task.returns}
+    found: list[tuple[Access, str]] = []
     for store in effects.outer:
-        if store.writes and store.operator == "=" and is_contiguous(proof, store, loop):
-            same = [access for access in effects.outer if access.name == store.name]
-            if len(same) == 1 and proof.bases([store]) and proof.bases([store]) <= results:  # type: ignore[operator]
-                found.append(store)
-    bases = [base for store in found for base in proof.bases([store]) or ()]
-    others = proof.bases([access for access in effects.outer if access not in found])
-    return found if others is not None and not others & set(bases) and len(set(bases)) == len(bases) else []
+        if store.operator == "=" and is_contiguous(at, store) and element_type(syntax, store.name):
+            start = index_at(at, store.index[0], block_name(syntax, loop))
+            others = bases([access for access in effects.outer if access is not store])
+            into = bases([store])
+            if start is not None and into and into <= results and others is not None and not into & others:
+                found.append((store, start))
+    return found
 
 
-def _tiled(syntax: Syntax, loop: Loop, stores: list[Access], tile: str, task: Task) -> str | None:
-    proof = Dependences(syntax, task)
-    block = block_name(syntax, loop)
-    end = fresh(syntax, f"{loop.variable}_end")
-    body, tiles, copies = syntax.text(loop.body), [], []
-    for store in reversed(stores):
-        kind, name = element_type(syntax, store.name), fresh(syntax, f"{store.name}_tile")
-        start = index_at(syntax, proof, store.index[0], loop, block)
-        if not kind or start is None:
-            return None
-        at = store.node.start_byte - loop.body.start_byte
-        until = store.node.end_byte - loop.body.start_byte
-        raw = body.encode()
-        body = b"".join([raw[:at], f"{name}[{loop.variable} - {block}]".encode(), raw[until:]]).decode()
-        tiles.insert(0, f"alignas(64) {kind} {name}[{tile}];")
-        copies.insert(0, f"stream_copy(&{store.name}[{start}], {name}, {end} - {block});")
-    outside = [syntax.text(p).strip() for p in loop.pragmas if "parallel" in syntax.text(p)]
-    inside = [syntax.text(p).strip() for p in loop.pragmas if "parallel" not in syntax.text(p)]
-    kind, variable, indent = loop.type, loop.variable, syntax.indent(loop.node.start_byte)
-    head = f"for ({kind} {variable} = {block}; {variable} < {end}; ++{variable}) "
-    braced = body if loop.body.type == "compound_statement" else f"{{\n{INDENT}{body}\n}}"
-    inner = "\n".join([*inside, head + _dedented(braced, syntax.indent(loop.body.start_byte))])
-    lines = [
-        *outside,
-        f"for ({kind} {block} = {loop.lower}; {block} < {loop.upper}; {block} += {tile}) {{",
-        f"{INDENT}const {kind} {end} = std::min<{kind}>({block} + {tile}, {loop.upper});",
-        *(INDENT + line for line in tiles),
-        reindent(inner, INDENT),
-        *(INDENT + line for line in copies),
-        "}",
+def _tiled(at: LoopPlace, stores: list[tuple[Access, str]], size: str) -> str:
+    syntax, loop = at.syntax, at.loop
+    kind, variable, block = loop.type, loop.variable, block_name(syntax, loop)
+    end = fresh(syntax, f"{variable}_end")
+    tiles = {store.name: fresh(syntax, f"{store.name}_tile") for store, _ in stores}
+    edits = [
+        Edit(store.node.start_byte, store.node.end_byte, f"{tiles[store.name]}[{variable} - {block}]")
+        for store, _ in stores
     ]
-    return reindent("\n".join(lines), indent)[len(indent) :]
+    body = _replaced(syntax, loop.body, edits)
+    outside = [syntax.text(pragma).strip() for pragma in loop.pragmas if "omp parallel" in syntax.text(pragma)]
+    inside = [syntax.text(pragma).strip() for pragma in loop.pragmas if "omp parallel" not in syntax.text(pragma)]
+    head = f"for ({kind} {variable} = {block}; {variable} < {end}; ++{variable}) "
+    inner = syntax.indent(loop.node.start_byte) + head + body
+    return "\n".join(
+        [
+            *outside,
+            f"for ({kind} {block} = {loop.lower}; {block} < {loop.upper}; {block} += {size}) {{",
+            f"{INDENT}const {kind} {end} = std::min<{kind}>({block} + {size}, {loop.upper});",
+            *(f"{INDENT}alignas(64) {element_type(syntax, name)} {tile}[{size}];" for name, tile in tiles.items()),
+            *(INDENT + pragma for pragma in inside),
+            reindent(inner, INDENT),
+            *(f"{INDENT}stream_copy(&{s.name}[{start}], {tiles[s.name]}, {end} - {block});" for s, start in stores),
+            "}",
+        ]
+    )
 
 
-def _dedented(text: str, indent: str) -> str:
-    """`text`, whose first line begins behind `indent`, with that taken from the other lines."""
-    return re.sub(rf"\n{indent}", "\n", text)
+def _replaced(syntax: Syntax, node: Node, edits: Sequence[Edit]) -> str:
+    """The text of `node` after `edits`, which lie inside it."""
+    pieces, at = [], node.start_byte
+    for edit in edits:
+        pieces += [syntax.between(at, edit.start), edit.text]
+        at = edit.end
+    return "".join([*pieces, syntax.between(at, node.end_byte)])
 
 
-def _fence(syntax: Syntax, body: Node) -> tuple[Edit, ...]:
-    if re.search(r"\bstream_fence\(\);\s*}$", syntax.text(body)):
-        return ()
-    at = body.end_byte - 1
-    return (Edit(at, at, f"{INDENT}stream_fence();\n"),)
+def _fence(syntax: Syntax) -> list[Edit]:
+    """Ends the kernel with a fence, once."""
+    if syntax.body is None or re.search(r"\bstream_fence\(\);\s*}$", syntax.text(syntax.body)):
+        return []
+    at = syntax.body.end_byte - 1
+    return [Edit(at, at, f"{INDENT}stream_fence();\n")]
 
 
 PLUGIN = StreamingStores

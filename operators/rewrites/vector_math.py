@@ -12,10 +12,11 @@ from pathlib import Path
 
 from evokern.effects import text_of, walk
 from evokern.kernel import Kernel, Step
-from evokern.operators.rewrites._definitions import definition
 from evokern.protocols import Site
 from evokern.syntax import Edit, Syntax, parse
 from evokern.task import Task
+
+from ._definitions import definition
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
 
