@@ -146,7 +146,11 @@ class History:
 
 
 class Archive(Protocol):
-    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it."""
+    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it.
+
+    A plug-in's class is called with the path, and `readonly=True` by those that only read: they work beside a writer,
+    of which there is one at a time.
+    """
 
     def remember(self, record: Run | Candidate | Generation) -> int:
         """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it;
@@ -163,6 +167,10 @@ class Archive(Protocol):
         Raises:
             EvokernError: no such run.
         """
+        ...
+
+    def runs(self) -> tuple[Run, ...]:
+        """Every run, oldest first."""
         ...
 
     def close(self) -> None: ...

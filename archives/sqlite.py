@@ -1,0 +1,180 @@
+"""The archive as one SQLite file: each `remember` is a transaction that is on disk when it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from sqlite_utils import Database
+
+from evokern.errors import EvokernError
+from evokern.outcome import Candidate
+from evokern.protocols import Generation, History, Run
+
+from . import _file, _reading, _writing
+
+_NO_LIMIT = 2**63 - 1
+T = TypeVar("T")
+
+
+class SQLiteArchive:
+    """One file, one writer, any number of readers. See archives/README.md for the tables and views."""
+
+    name = "sqlite"
+
+    def __init__(self, path: Path, readonly: bool = False) -> None:
+        """Opens `path`; it is made when it is not there and `readonly` is not asked for.
+
+        Raises:
+            EvokernError: not an archive, written by a newer evokern, not readable or writable, or another evokern
+                writes to it.
+        """
+        self.path = path
+        with ExitStack() as opened:
+            if readonly:
+                self._db = opened.enter_context(_file.readable(path))
+            else:
+                opened.enter_context(_file.locked(path))
+                self._db = opened.enter_context(_file.writable(path))
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives up the file and the right to write to it; closing twice is harmless."""
+        self._opened.close()
+
+    def remember(self, record: Run | Candidate | Generation) -> int:
+        """Stores `record` and returns its id (a generation's: its number). Exact twins are stored once.
+
+        A run is known by all that it says but its id, a candidate by (run, generation, index), a generation by
+        (run, number). A candidate gains the verdicts and evaluations that are new in it.
+
+        Raises:
+            EvokernError: not writable, disk full, or another kernel or generation stands at the record's place
+                already. Nothing already stored is touched.
+        """
+        with self._transaction() as db:
+            match record:
+                case Run():
+                    return self._remember_run(db, record)
+                case Candidate():
+                    return self._remember_candidate(db, record)
+                case Generation():
+                    return self._remember_generation(db, record)
+
+    def runs(self) -> tuple[Run, ...]:
+        """Every run, oldest first."""
+        with self._transaction() as db:
+            return _reading.runs(db)
+
+    def recall(self, run: int | None = None, through: int | None = None) -> History:
+        """Run `run` (default: the latest), its ancestors included, up to generation `through` if given.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        limit = _NO_LIMIT if through is None else through
+        with self._transaction() as db:
+            line = self._line(_reading.runs(db), run, limit)
+            generations = [_reading.generations(db, member.id, last) for member, last in line]
+            candidates = [
+                _reading.candidates(db, "children.run = ? AND children.generation <= ?", (member.id, last))
+                for member, last in line
+            ]
+        return History(line[-1][0], _joined(generations), _joined(candidates))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Database]:
+        with _file.explained(self.path), self._db.atomic() as db:
+            yield db
+
+    def _line(self, runs: tuple[Run, ...], wanted: int | None, limit: int) -> list[tuple[Run, int]]:
+        """The run and its ancestors, oldest first, each with the last of its generations that counts."""
+        known = {run.id: run for run in runs}
+        member = known.get(max(known, default=0) if wanted is None else wanted)
+        if member is None:
+            there_are = f"there are {', '.join(map(str, known))}" if known else "there is none yet"
+            raise EvokernError(f"archive {self.path}: no run {'' if wanted is None else wanted}; {there_are}")
+        line = [(member, limit)]
+        while member.parent is not None:
+            limit = min(limit, member.branched_at or 0)
+            member = known[member.parent]
+            line.append((member, limit))
+        return line[::-1]
+
+    def _remember_run(self, db: Database, run: Run) -> int:
+        for known in _reading.runs(db):
+            if replace(known, id=run.id) == run:
+                return known.id
+        return _writing.insert_run(db, run)
+
+    def _remember_candidate(self, db: Database, candidate: Candidate) -> int:
+        place = (candidate.run, candidate.generation, candidate.index)
+        found = _reading.candidates(db, "run = ? AND generation = ? AND place = ?", place)
+        if found:
+            (known,) = found
+            key = known.id
+            if (known.child, known.island) != (candidate.child, candidate.island):
+                raise EvokernError(
+                    f"archive {self.path}: generation {candidate.generation} of run {candidate.run} holds another "
+                    f"kernel at place {candidate.index} (candidate {key}); two searches must not share a run"
+                )
+        else:
+            known = replace(candidate, verdicts=(), evaluations=())
+            key = _writing.insert_child(db, candidate)
+        merged = replace(
+            known,
+            verdicts=known.verdicts + _new(known.verdicts, candidate.verdicts),
+            evaluations=known.evaluations + _new(known.evaluations, candidate.evaluations),
+        )
+        if merged != known:
+            _writing.insert_findings(db, key, known, merged)
+        return key
+
+    def _remember_generation(self, db: Database, generation: Generation) -> int:
+        found = [
+            g for g in _reading.generations(db, generation.run, generation.number) if g.number == generation.number
+        ]
+        if not found:
+            _writing.insert_generation(db, generation)
+        elif found != [generation]:
+            raise EvokernError(
+                f"archive {self.path}: generation {generation.number} of run {generation.run} is finished already, "
+                "with another outcome; two searches must not share a run"
+            )
+        return generation.number
+
+
+def _new(known: tuple[T, ...], given: tuple[T, ...]) -> tuple[T, ...]:
+    """The items of `given` that `known` lacks, each as often as it lacks them."""
+    left = list(known)
+    fresh = []
+    for item in given:
+        place = next((place for place, other in enumerate(left) if _same(item, other)), None)
+        if place is None:
+            fresh.append(item)
+        else:
+            left.pop(place)
+    return tuple(fresh)
+
+
+def _same(one: object, other: object) -> bool:
+    return one == other or repr(one) == repr(other)  # a record that holds NaN does not equal its own copy
+
+
+def _joined(parts: list[tuple[T, ...]]) -> tuple[T, ...]:
+    return tuple(item for part in parts for item in part)
+
+
+PLUGIN = SQLiteArchive

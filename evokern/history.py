@@ -1,0 +1,156 @@
+"""An archive for people: what `evokern.Archive` offers to notebooks, scripts and the command line's reading verbs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from evokern import registry
+from evokern.errors import EvokernError
+from evokern.front import front
+from evokern.lineage import lineage
+from evokern.outcome import Candidate
+from evokern.protocols import Archive as Store
+from evokern.protocols import History, Run
+
+if TYPE_CHECKING:
+    from pandas import DataFrame  # type: ignore[import-untyped]
+
+
+class Archive:
+    """An archive opened for reading; a search may be writing to it, and what it adds is seen at the next call.
+
+    Where a method takes a `run` (its id), the latest is meant by default. A branch includes what it took over.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """Opens the archive at `path`.
+
+        Raises:
+            EvokernError: there is none, or this evokern can't read it.
+        """
+        self.path = Path(path)
+        self._store: Store = registry.discover("archives")["sqlite"](self.path, readonly=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Archive({str(self.path)!r})"
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._store.close()
+
+    def runs(self) -> tuple[Run, ...]:
+        """Every run, oldest first."""
+        return self._store.runs()
+
+    def history(self, run: int | None = None) -> History:
+        """Everything known of `run`: settings, generations, candidates.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        return self._store.recall(run)
+
+    def candidates(self, run: int | None = None) -> tuple[Candidate, ...]:
+        """Every candidate of `run`, failed ones included, oldest first."""
+        return self.history(run).candidates
+
+    def candidate(self, id: int) -> Candidate:
+        """The candidate of that id, of whichever run.
+
+        Raises:
+            EvokernError: no such candidate.
+        """
+        return self._family(id)[id]
+
+    def front(self, run: int | None = None) -> tuple[Candidate, ...]:
+        """The candidates of `run` that no other beats in both speed-up and numerical error, fastest first."""
+        return front(self.candidates(run))
+
+    def best(self, run: int | None = None) -> Candidate | None:
+        """The fastest candidate of `run`; None when none has passed."""
+        return next(iter(self.front(run)), None)
+
+    def lineage(self, id: int) -> tuple[Candidate, ...]:
+        """The candidate, its parents, theirs, and so on, nearest first; `child.parents` are the edges.
+
+        Raises:
+            EvokernError: no such candidate.
+        """
+        family = self._family(id)
+        return lineage(family[id], family)
+
+    def frame(self, run: int | None = None) -> DataFrame:
+        """The candidates of `run`, one row each, indexed by id; the best is `frame().speedup.idxmax()`.
+
+        Raises:
+            EvokernError: pandas is not installed, or no such run.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise EvokernError("data frames need pandas: pip install 'evokern[notebook]'") from error
+        rows = [_row(candidate) for candidate in self.candidates(run)]
+        return pandas.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS).set_index("id")
+
+    def _family(self, id: int) -> dict[int, Candidate]:
+        """The candidates, by id, of a run to which `id` belongs; the latest such run is found first."""
+        for run in reversed(self.runs()):
+            known = {candidate.id: candidate for candidate in self.candidates(run.id)}
+            if id in known:
+                return known
+        raise EvokernError(f"archive {self.path}: no candidate {id}")
+
+
+_COLUMNS = {
+    "id": "int64",
+    "run": "int64",
+    "generation": "int64",
+    "island": "int64",
+    "operator": "str",
+    "status": "str",
+    "fidelity": "str",
+    "speedup": "float64",
+    "speedup_over_eager": "float64",
+    "rms_error": "float64",
+    "max_error": "float64",
+    "judge_s": "float64",
+    "recipe": "str",
+    "parents": "object",
+    "reason": "str",
+    "idea": "str",
+    "source": "str",
+}
+
+
+def _row(candidate: Candidate) -> tuple[object, ...]:
+    child, counted = candidate.child, candidate.evaluation
+    passed = candidate.speedup is not None
+    return (
+        candidate.id,
+        candidate.run,
+        candidate.generation,
+        candidate.island,
+        child.operator,
+        candidate.status.value if candidate.status else None,
+        counted.fidelity.name.lower() if counted else None,
+        candidate.speedup,
+        counted.speedup("eager") if counted and passed else None,
+        counted.rms_error if counted else None,
+        counted.max_error if counted else None,
+        sum(evaluation.judge_s for evaluation in candidate.evaluations),
+        " -> ".join(map(str, child.recipe.steps)),
+        tuple(parent.id for parent in child.parents),
+        "; ".join(f"{piece.stage}: {piece.reason}" for piece in candidate.evidence),
+        child.idea,
+        child.kernel.source,
+    )
