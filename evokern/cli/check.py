@@ -11,6 +11,7 @@ from evokern.cli.overrides import given, overriding
 from evokern.errors import EvokernError
 
 if TYPE_CHECKING:
+    from evokern.evaluation.messages import Baseline
     from evokern.kernel import Kernel
     from evokern.outcome import Evaluation
     from evokern.settings import Settings
@@ -41,16 +42,15 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     except (OSError, UnicodeDecodeError) as error:
         raise EvokernError(f"expected a kernel file at {kernel}: {error}") from error
     evaluation = _refused(subject, settings)
-    notes = ""
+    rivals: tuple[Baseline, ...] = ()
     if evaluation is None:
-        yardstick = settings.seeds[0] if settings.seeds else None
-        with Judge(settings.task, settings.evaluation, yardstick) as judge:
-            evaluation = judge.evaluate(subject, Fidelity.CHAMPION)
-            notes = baselines.text(judge.baselines)
+        with Judge(settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None) as judge:
+            evaluation, rivals = judge.evaluate(subject, Fidelity.CHAMPION), judge.baselines
     if as_json:
-        click.echo(benchmark.as_json(evaluation))
+        click.echo(benchmark.as_json(evaluation, rivals))
     else:
-        click.echo("\n\n".join(filter(None, (f"{kernel} for {settings.task.name}", notes, benchmark.text(evaluation)))))
+        parts = (f"{kernel} for {settings.task.name}", baselines.text(rivals), benchmark.text(evaluation))
+        click.echo("\n\n".join(filter(None, parts)))
     if evaluation.status is not Status.PASSED:
         click.get_current_context().exit(1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evokern.evaluation.client import Baseline
+from evokern.evaluation.messages import Baseline
 from evokern.report import figures
 from evokern.report.table import table
 from evokern.task import shape_label

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from evokern.evaluation.messages import Baseline
 from evokern.outcome import Evaluation, Evidence, Measurement, Status
 from evokern.report import figures
+from evokern.report.figures import Ratio
 from evokern.report.table import table
 from evokern.task import shape_label
 
@@ -28,9 +31,20 @@ def text(evaluation: Evaluation) -> str:
     return "\n".join(parts)
 
 
-def as_json(evaluation: Evaluation) -> str:
-    """The evaluation with its raw samples."""
-    return TypeAdapter(Evaluation).dump_json(evaluation, indent=2).decode()
+@dataclass(frozen=True)
+class Benchmark:
+    """`evokern check --json`: the evaluation with its raw samples, and what follows from it."""
+
+    over_best: Ratio | None
+    over_eager: Ratio | None
+    baselines: tuple[Baseline, ...]
+    evaluation: Evaluation
+
+
+def as_json(evaluation: Evaluation, baselines: tuple[Baseline, ...] = ()) -> str:
+    """A `Benchmark`."""
+    over_best, over_eager = (figures.over(evaluation, name) for name in ("best", "eager"))
+    return TypeAdapter(Benchmark).dump_json(Benchmark(over_best, over_eager, baselines, evaluation), indent=2).decode()
 
 
 def timings(measurements: Sequence[Measurement]) -> str:

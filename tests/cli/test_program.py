@@ -1,0 +1,210 @@
+"""The program as a shell meets it: exit codes, messages, and the verbs that need no archive."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from evokern import machine
+from evokern.cli import main, overrides
+from evokern.outcome import Evaluation, Fidelity, Status
+from evokern.settings import Settings
+from tests.specimens import SEED, measured
+
+Evokern = Callable[..., tuple[int, str, str]]
+ROOT = Path(__file__).parents[2]
+TASK = """\
+task:
+  name: copy
+  reference: copy.py
+  arguments: {x: "float32[N]"}
+  returns: {y: "float32[N]"}
+  check: [{N: 3}]
+  time: [{N: 4096}]
+seeds: [copy.cpp]
+search: {generations: 7}
+"""
+
+
+@pytest.fixture
+def evokern(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Evokern:
+    """Runs the program in a folder with one task: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    Path("copy.yaml").write_text(TASK)
+    Path("copy.py").write_text("def reference(x):\n    return x.clone()\n")
+    Path("copy.cpp").write_text(SEED.source)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["evokern", *arguments])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        captured = capsys.readouterr()
+        return exit.value.code if isinstance(exit.value.code, int) else 0, captured.out, captured.err
+
+    return call
+
+
+class Judge:
+    """A judge that always says the same; what it was asked is in `asked`."""
+
+    verdict = measured(2.5, fidelity=Fidelity.CHAMPION)
+    asked: ClassVar[list[object]] = []
+    baselines = ()
+
+    def __init__(self, task: object, evaluation: object, yardstick: object) -> None:
+        self.asked.append(evaluation)
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        return None
+
+    def evaluate(self, kernel: object, fidelity: Fidelity) -> Evaluation:
+        assert fidelity is Fidelity.CHAMPION
+        return self.verdict
+
+
+@pytest.fixture
+def judge(monkeypatch: pytest.MonkeyPatch) -> type[Judge]:
+    class Fresh(Judge):
+        asked: ClassVar[list[object]] = []
+
+    monkeypatch.setattr("evokern.evaluation.client.Judge", Fresh)
+    monkeypatch.setattr("evokern.registry.chosen", _without_verifiers)
+    return Fresh
+
+
+def _without_verifiers(folder: str, names: list[str] | None) -> dict[str, object]:
+    return {} if folder == "verifiers" else {name: None for name in names or []}
+
+
+def test_check_prints_the_benchmark(evokern: Evokern, judge: type[Judge]):
+    code, text, _ = evokern("check", "copy.cpp", "copy.yaml", "--threads", "1", "--cache", "hot")
+    assert code == 0
+    assert text.startswith("copy.cpp for copy")
+    assert "2.00x [1.96, 2.04] over best" in text
+    (conditions,) = judge.asked
+    assert (conditions.threads, conditions.cache.value) == (1, "hot")
+
+
+def test_check_json_holds_the_samples(evokern: Evokern, judge: type[Judge]):
+    _, text, _ = evokern("check", "copy.cpp", "copy.yaml", "--json")
+    assert json.loads(text)["evaluation"]["measurements"][0]["noise_floor"] == 0.01
+
+
+def test_a_kernel_that_fails_its_check_is_exit_code_1(evokern: Evokern, judge: type[Judge]):
+    judge.verdict = Evaluation(Status.WRONG, Fidelity.CHAMPION, 1, 9)
+    code, text, _ = evokern("check", "copy.cpp", "copy.yaml")
+    assert code == 1
+    assert "wrong (1 of 9 cases" in text
+
+
+def test_check_of_a_kernel_that_is_not_there(evokern: Evokern):
+    code, _, error = evokern("check", "nothing.cpp", "copy.yaml")
+    assert code == 2
+    assert error.startswith("evokern: expected a kernel file at nothing.cpp")
+
+
+def test_a_mistake_in_the_yaml_is_one_message_with_its_place(evokern: Evokern):
+    Path("copy.yaml").write_text(TASK.replace("generations", "generatoins"))
+    code, text, error = evokern("run", "copy.yaml")
+    assert (code, text) == (2, "")
+    assert "copy.yaml:9" in error
+    assert "did you mean 'generations'" in error
+    assert "Traceback" not in error
+
+
+def test_a_task_that_is_not_there(evokern: Evokern):
+    code, _, error = evokern("run", "nothing.yaml")
+    assert code == 2
+    assert "nothing.yaml" in error
+
+
+def test_options_beat_the_yaml_and_what_is_left_out_does_not(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
+    seen: list[Settings] = []
+
+    def begin(settings: Settings, archive: Path) -> None:
+        seen.append(settings)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evokern.search.begin", begin)
+    code, _, error = evokern(
+        "run", "copy.yaml", "--offspring", "3", "--time", "60", "--evaluations", "50", "--seed", "9", "--cache", "hot",
+        "--threads", "1", "--islands", "3", "--population", "5",
+    )  # fmt: skip
+    assert code == 130
+    assert "interrupted" in error
+    (settings,) = seen
+    search, budget = settings.search, settings.budget
+    assert (search.generations, search.offspring, search.seed, search.islands, search.population) == (7, 3, 9, 3, 5)
+    assert (budget.time_s, budget.evaluations) == (60.0, 50)
+    assert (settings.evaluation.cache.value, settings.evaluation.threads) == ("hot", 1)
+
+
+def test_an_impossible_option_names_itself(evokern: Evokern):
+    code, _, error = evokern("run", "copy.yaml", "--generations", "-1")
+    assert code == 2
+    assert "generations" in error
+
+
+def test_resume_hands_over_generation_and_overrides(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[object, ...]] = []
+
+    def resume(*arguments: object) -> None:
+        seen.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evokern.search.resume", resume)
+    evokern("resume", "a.db", "--from-generation", "4", "--generations", "90")
+    assert seen == [(Path("a.db"), 4, {"search.generations": 90})]
+
+
+def test_resume_of_nothing_says_how_to_begin(evokern: Evokern):
+    code, _, error = evokern("resume", "nothing.db")
+    assert code == 2
+    assert "evokern run" in error
+    assert not Path("nothing.db").exists()
+
+
+def test_wrong_usage_is_exit_code_2(evokern: Evokern):
+    code, _, error = evokern("fornt")
+    assert code == 2
+    assert "fornt" in error
+
+
+def test_every_option_that_overrides_is_a_setting():
+    for key in overrides.KEYS.values():
+        section, name = key.split(".")
+        assert name in Settings.model_fields[section].annotation.model_fields
+
+
+def test_doctor_finds_what_works(evokern: Evokern):
+    code, text, _ = evokern("doctor")
+    assert code == 0
+    assert "C++20 with OpenMP" in text
+    assert "MISSING" not in text
+
+
+def test_doctor_without_a_compiler_says_how_to_get_one(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(machine, "find_compiler", lambda: None)
+    code, text, _ = evokern("doctor", "--json")
+    assert code == 1
+    (finding,) = [finding for finding in json.loads(text) if finding["item"] == "C++ compiler"]
+    assert "apt install g++" in finding["advice"]
+
+
+def test_doctor_tries_the_compiler_instead_of_trusting_it(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "false")
+    code, text, _ = evokern("doctor")
+    assert code == 1
+    assert "MISSING" in text
+
+
+def test_schema_describes_a_task_file(evokern: Evokern):
+    _, text, _ = evokern("schema")
+    assert {"task", "seeds", "search", "budget", "evaluation"} <= set(json.loads(text)["properties"])

@@ -1,0 +1,173 @@
+"""The laws of the house: arrows point inward, files stay small, light modules stay light, the README is true."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from evokern.cli import cli
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("evokern", "operators", "verifiers", "archives")
+FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
+LIGHT = ("errors", "task", "kernel", "outcome", "protocols", "registry", "settings", "machine", "front", "lineage")
+HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas")
+README = (ROOT / "README.md").read_text()
+
+
+def module_name(file: Path) -> str:
+    """Its name when installed: ``operators/mutate.py`` is ``evokern.operators.mutate``."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "evokern" else ("evokern", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(file): file for file in FILES}
+
+
+def imports(name: str, whole_file: bool = False) -> Iterator[str]:
+    """The evokern modules that `name` imports when it is imported itself; with `whole_file` those of any time."""
+    package = name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+    for node in _statements(ast.parse(MODULES[name].read_text()), whole_file):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            origin = node.module or ""
+            if node.level:
+                base = package.split(".")[: len(package.split(".")) - node.level + 1]
+                origin = ".".join([*base, *filter(None, [origin])])
+            targets = [f"{origin}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for target in targets:
+            found = next((t for t in (target, target.rpartition(".")[0]) if t in MODULES and t != "evokern"), None)
+            if found and found != name:
+                yield found
+
+
+def _statements(tree: ast.AST, whole_file: bool) -> Iterator[ast.AST]:
+    """Every statement; unless `whole_file`, neither function bodies nor what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        yield node
+        runs_later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if whole_file or not (runs_later or for_types):
+            yield from _statements(node, whole_file)
+
+
+def test_no_import_circles():
+    arrows = {name: set(imports(name)) for name in MODULES}
+    finished: set[str] = set()
+
+    def follow(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, f"circle: {' -> '.join([*path[path.index(name) :], name])}"
+        if name not in finished:
+            for target in sorted(arrows[name]):
+                follow(target, (*path, name))
+            finished.add(name)
+
+    for name in arrows:
+        follow(name, ())
+
+
+def test_the_engine_knows_no_plugin_by_name():
+    plugins = tuple(f"evokern.{room}." for room in ROOMS[1:])
+    for name in MODULES:
+        if not name.startswith(plugins):
+            assert not [target for target in imports(name, whole_file=True) if target.startswith(plugins)], name
+
+
+def test_nothing_imports_the_command_line():
+    for name in MODULES:
+        if not name.startswith("evokern.cli"):
+            assert not [target for target in imports(name, whole_file=True) if target.startswith("evokern.cli")], name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_file_over_400_lines(file: Path):
+    assert len(file.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_stay_light(name: str):
+    code = f"import evokern.{name}, sys; print(*sorted(set(sys.modules) & {set(HEAVY)!r}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_help_comes_without_the_libraries_of_a_search():
+    code = "import evokern.cli, sys; print(*sorted(set(sys.modules) & {'numpy', 'pydantic', 'torch', 'rich', 'deap'}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_only_the_command_line_prints():
+    for name, file in MODULES.items():
+        calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
+        prints = [call.lineno for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+        assert name.startswith("evokern.cli") or not prints, f"{file}: prints at {prints}"
+
+
+def test_every_package_is_in_the_wheel():
+    listed = set(re.findall(r'^    "(evokern[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    assert {name.rpartition(".")[0] for name, file in MODULES.items() if file.name != "__init__.py"} <= listed
+
+
+# The README --------------------------------------------------------------------------------------------------------
+
+
+def readme_commands() -> list[list[str]]:
+    """The `evokern ...` lines of the README's console blocks."""
+    blocks = re.findall(r"```(?:console|sh)\n(.*?)```", README, re.DOTALL)
+    lines = (line.removeprefix("$ ").split("#")[0].strip() for block in blocks for line in block.splitlines())
+    return [line.split() for line in lines if line.startswith("evokern ")]
+
+
+def test_the_readme_names_every_verb_and_no_other():
+    table = set(re.findall(r"^\| `evokern (\w+)", README, re.MULTILINE))
+    assert table == set(cli.commands)
+
+
+@pytest.mark.parametrize("verb", sorted(cli.commands))
+def test_the_readme_and_help_say_the_same_of_a_verb(verb: str):
+    sentence = (cli.commands[verb].help or "").split("\n\n")[0].strip().rstrip(".")
+    (line,) = [line for line in README.splitlines() if line.startswith(f"| `evokern {verb}")]
+    assert sentence in line
+
+
+def test_readme_commands_have_options_that_exist():
+    commands = readme_commands()
+    assert commands
+    for _, verb, *arguments in commands:
+        known = {option for parameter in cli.commands[verb].params for option in parameter.opts}
+        for argument in arguments:
+            assert not argument.startswith("-") or argument.split("=")[0] in known, f"{verb} has no {argument}"
+
+
+def test_readme_make_targets_exist():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"run", "test", "check"} <= targets
+    assert set(re.findall(r"\bmake (\w+)`", README)) <= targets
+
+
+def test_files_that_the_readme_names_exist():
+    for name in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("verb", sorted(cli.commands))
+def test_each_verb_explains_itself_and_its_options(verb: str):
+    result = CliRunner().invoke(cli, [verb, "--help"])
+    assert result.exit_code == 0
+    assert all(
+        getattr(parameter, "help", "")
+        for parameter in cli.commands[verb].params
+        if parameter.param_type_name == "option"
+    )
