@@ -6,6 +6,7 @@ Runs in the judge and in the baseline workers, in processes that hold no candida
 from __future__ import annotations
 
 import linecache
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from types import ModuleType
@@ -105,7 +106,8 @@ def _define(task: Task) -> Callable[..., object]:
     name = task.reference_file
     # Tracebacks then quote the text that ran, even when the file has changed since or never existed here.
     linecache.cache[name] = (len(task.reference_source), None, task.reference_source.splitlines(keepends=True), name)
-    module = ModuleType("reference")
+    module = ModuleType(f"reference_{task.hash[:16]}")
+    sys.modules[module.__name__] = module  # torch.compile looks its globals up there
     try:
         exec(compile(task.reference_source, name, "exec", dont_inherit=True), module.__dict__)
     except Exception as error:  # the user's code can raise anything
