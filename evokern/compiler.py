@@ -53,7 +53,7 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
         folder = Path(name)
         (folder / "kernel.cpp").write_text(source)
         (folder / "tunables.h").write_text(macros)
-        included = ["-include", str(header), "-include", "tunables.h"]
+        included = ["-I", str(header.parent), "-include", str(header), "-include", "tunables.h"]
         steps = (
             [*command, *flags, "-fPIC", *included, "-c", "kernel.cpp", "-o", "kernel.o"],
             [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],

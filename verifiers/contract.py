@@ -1,0 +1,140 @@
+"""Refuses a kernel that can't be called as the task demands, before a compiler looks at it.
+
+What it can't parse or does not recognise it lets pass: the compiler checks the signature again, exactly.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from evokern.effects import walk
+from evokern.kernel import Child, Kernel
+from evokern.outcome import Evidence, Status, Verdict
+from evokern.protocols import Inspection
+from evokern.syntax import Syntax, parse
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+HEADERS = frozenset(
+    # The language's own, as far as arithmetic on arrays needs them: nothing that opens files or starts processes.
+    "algorithm array atomic barrier bit bitset cassert cctype cfenv cfloat climits cmath compare complex concepts "  # noqa: SIM905
+    "cstddef cstdint cstdlib cstring deque execution functional initializer_list iterator limits map memory mutex new "
+    "numbers numeric optional queue random ranges set span stdexcept string thread tuple type_traits unordered_map "
+    "unordered_set utility valarray variant vector version "
+    "assert.h complex.h fenv.h float.h limits.h math.h stdalign.h stdbool.h stddef.h stdint.h stdlib.h string.h "
+    "immintrin.h x86intrin.h xmmintrin.h emmintrin.h arm_neon.h arm_sve.h omp.h evokern.h".split()
+)
+
+_COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
+_INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*(?:include\w*|import|embed)\b[ \t]*([^\n]*)", re.MULTILINE)
+_QUALIFIER = re.compile(r"\b(?:restrict|__restrict__|__restrict)\b|\bstd::")
+_KNOWN_TYPES = frozenset(
+    {"double", "float", "float16", "bfloat16", "int64_t", "int32_t", "bool", "int", "char", "void"}
+)
+
+
+class Contract:
+    """One ``extern "C"`` definition of `kernel` with the task's parameters, and standard headers only."""
+
+    name = "contract"
+    price_s = 0.001
+
+    def verify(self, child: Child, inspection: Inspection) -> Verdict:
+        started = time.perf_counter()
+        reason = _bad_include(child.kernel.source) or _bad_entry(
+            parse(child.kernel), inspection.backend.signature(inspection.task)
+        )
+        evidence = Evidence("contract", reason) if reason else None
+        return Verdict(self.name, time.perf_counter() - started, Status.REJECTED if reason else None, evidence)
+
+
+PLUGIN = Contract
+
+
+def _bad_include(source: str) -> str:
+    """What is wrong with an ``#include``; empty when nothing is."""
+    spliced = re.sub(r"\\[ \t]*\n", "", source)
+    code = _COMMENT_OR_STRING.sub(lambda hit: hit[0] if hit[0][0] in "\"'" else " ", spliced)
+    for target in _INCLUDE.findall(code):
+        header = re.fullmatch(r'<([^>]+)>|"(evokern\.h)"', target.strip())
+        if header is None or (header[1] or header[2]) not in HEADERS:
+            return f"expected standard headers only (<cmath>, <immintrin.h> ...), got #include {target.strip()}"
+    return ""
+
+
+def _bad_entry(syntax: Syntax, signature: str) -> str:
+    """What is wrong with the definition of `kernel`; empty when nothing is, or when it can't be told."""
+    if syntax.root.has_error:
+        return ""
+    definitions = [
+        node for node in walk(syntax.root) if node.type == "function_definition" and _names_kernel(syntax, node)
+    ]
+    if len(definitions) != 1:
+        return f"expected one definition of kernel, got {len(definitions)}; define {signature}"
+    mentions = [node for node in walk(syntax.root) if node.type == "declaration" and _names_kernel(syntax, node)]
+    if not any(_has_c_linkage(node) for node in (*definitions, *mentions)):
+        return f'expected kernel to be extern "C"; define {signature}'
+    wanted = list(_types(parse(Kernel(f"{signature} {{}}"))))
+    got = list(_types(syntax, definitions[0]))
+    if len(got) != len(wanted):
+        return f"expected {len(wanted)} parameters of kernel, got {len(got)}; define {signature}"
+    for place, (want, have) in enumerate(zip(wanted, got, strict=True), start=1):
+        if want != have and have.replace("const ", "").rstrip("*") in _KNOWN_TYPES:
+            return f"expected parameter {place} of kernel to be {want}, got {have}; define {signature}"
+    return ""
+
+
+def _names_kernel(syntax: Syntax, node: Node) -> bool:
+    declarator = _function_declarator(node)
+    return declarator is not None and syntax.text(declarator.child_by_field_name("declarator")) == "kernel"
+
+
+def _function_declarator(node: Node) -> Node | None:
+    declarator = node.child_by_field_name("declarator")
+    return declarator if declarator is not None and declarator.type == "function_declarator" else None
+
+
+def _has_c_linkage(node: Node) -> bool:
+    parent: Node | None = node.parent
+    while parent is not None:
+        if parent.type == "linkage_specification":
+            return True
+        parent = parent.parent
+    return False
+
+
+def _types(syntax: Syntax, definition: Node | None = None) -> Iterator[str]:
+    """The types of a function's parameters: ``const float*`` for any way of writing a pointer to const floats."""
+    if definition is None:
+        definition = next(node for node in walk(syntax.root) if node.type == "function_definition")
+    declarator = _function_declarator(definition)
+    parameters = declarator.child_by_field_name("parameters") if declarator else None
+    for parameter in parameters.named_children if parameters else ():
+        if parameter.type not in ("parameter_declaration", "optional_parameter_declaration"):
+            continue
+        name = _identifier(parameter.child_by_field_name("declarator"))
+        written = (
+            syntax.text(parameter)
+            if name is None
+            else (
+                syntax.between(parameter.start_byte, name.start_byte)
+                + syntax.between(name.end_byte, parameter.end_byte)
+            )
+        )
+        yield _canonical(written)
+
+
+def _identifier(node: Node | None) -> Node | None:
+    return next((part for part in walk(node) if part.type == "identifier"), None) if node else None
+
+
+def _canonical(written: str) -> str:
+    """``float const * __restrict`` and ``const float []`` become ``const float*``; ``const int64_t``, ``int64_t``."""
+    pointee, star, _ = re.sub(r"\[[^\]]*\]", "*", _QUALIFIER.sub("", written)).partition("*")
+    words = pointee.split()
+    is_const = "const" in words and bool(star)
+    return ("const " if is_const else "") + " ".join(word for word in words if word != "const") + star

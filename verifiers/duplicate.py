@@ -1,0 +1,28 @@
+"""Refuses a kernel that was proposed before, up to comments and white space: nothing is judged twice."""
+
+from __future__ import annotations
+
+import time
+
+from evokern.kernel import Child
+from evokern.outcome import Evidence, Status, Verdict
+from evokern.protocols import Inspection
+
+
+class Duplicate:
+    """Looks the normalised source up among everything proposed so far."""
+
+    name = "duplicate"
+    price_s = 0.0001
+
+    def verify(self, child: Child, inspection: Inspection) -> Verdict:
+        started = time.perf_counter()
+        earlier = inspection.known.get(child.kernel.normal_hash)
+        if earlier is None:
+            return Verdict(self.name, time.perf_counter() - started)
+        twin = f"candidate {earlier}" if earlier else "a candidate of this generation"
+        evidence = Evidence("duplicate", f"the same as {twin}, up to comments and white space")
+        return Verdict(self.name, time.perf_counter() - started, Status.DUPLICATE, evidence)
+
+
+PLUGIN = Duplicate
