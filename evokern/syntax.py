@@ -83,6 +83,7 @@ class Syntax:
     def __init__(self, source: str) -> None:
         self.source = source.encode()
         self.root = _parser().parse(self.source).root_node
+        self._effects: dict[tuple[int, ...], Effects] = {}
 
     def text(self, node: Node | None) -> str:
         """The source text of `node`; empty for None."""
@@ -169,7 +170,10 @@ class Syntax:
 
     def effects(self, *nodes: Node) -> Effects:
         """What `nodes` read, write and declare, taken together."""
-        return effects_of(nodes, self.types, self._pure_functions)
+        key = tuple(node.id for node in nodes)
+        if key not in self._effects:
+            self._effects[key] = effects_of(nodes, self.types, self._pure_functions)
+        return self._effects[key]
 
     @cached_property
     def types(self) -> dict[str, str]:

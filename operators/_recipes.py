@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 from evokern.kernel import Kernel, Recipe, Step
-from evokern.protocols import Rewrite
+from evokern.protocols import Rewrite, Site
 from evokern.registry import discover
 from evokern.task import Task
 
 _REMEMBERED = 4096
-"""Applications kept; recipes of a population share most of their beginnings."""
+"""Applications, and lists of sites, that are kept; recipes of a population share most of their beginnings."""
 
 
 class Replayer:
@@ -24,6 +24,16 @@ class Replayer:
         self.rewrites = dict(rewrites)
         self._task = task
         self._applied: dict[tuple[str, Step], Kernel | None] = {}
+        self._sites: dict[tuple[str, str], list[Site]] = {}
+
+    def sites(self, kernel: Kernel, rewrite: str) -> list[Site]:
+        """Where `rewrite` applies in `kernel`."""
+        key = (kernel.source, rewrite)
+        if key not in self._sites:
+            if len(self._sites) >= _REMEMBERED:
+                self._sites.clear()
+            self._sites[key] = self.rewrites[rewrite].sites(kernel, self._task)
+        return self._sites[key]
 
     def apply(self, kernel: Kernel, step: Step) -> Kernel | None:
         """`kernel` after `step`; None when the step does not apply to it, or changes nothing."""
