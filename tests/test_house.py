@@ -8,11 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from evokern import registry
 from evokern.cli import cli
+from evokern.kernel import Child, Kernel, Recipe
+from evokern.outcome import Status
+from evokern.protocols import Inspection, Verifier
+from evokern.settings import load
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
@@ -149,6 +155,34 @@ def test_readme_commands_have_options_that_exist():
         known = {option for parameter in cli.commands[verb].params for option in parameter.opts}
         for argument in arguments:
             assert not argument.startswith("-") or argument.split("=")[0] in known, f"{verb} has no {argument}"
+
+
+def readme_block(language: str, containing: str) -> str:
+    """The one fenced block of that language that contains these words."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    (block,) = [block for block in blocks if containing in block]
+    return str(block)
+
+
+def test_the_readme_s_task_and_kernel_work(tmp_path: Path):
+    (tmp_path / "scale.yaml").write_text(readme_block("yaml", "name: scale"))
+    (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x * factor\n")
+    (tmp_path / "scale.cpp").write_text(readme_block("cpp", "* factor"))
+    settings = load(tmp_path / "scale.yaml")
+    backend = registry.chosen("backends", [settings.backend])[settings.backend]
+    kernel = settings.seeds[0]
+    for verifier in registry.chosen("verifiers", None).values():
+        verdict = verifier.verify(Child(kernel, "seed", Recipe(kernel)), Inspection(settings.task, backend))
+        assert verdict.refusal is None, verdict
+
+
+def test_the_readme_s_plugin_is_a_verifier():
+    room: dict[str, Any] = {}
+    exec(readme_block("python", "PLUGIN"), room)
+    verifier = room["PLUGIN"]()
+    assert isinstance(verifier, Verifier)
+    kernel = Kernel("__builtin_prefetch(x);")
+    assert verifier.verify(Child(kernel, "mutate", Recipe(kernel)), None).refusal is Status.REJECTED
 
 
 def test_readme_make_targets_exist():
