@@ -51,13 +51,12 @@ def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) ->
 
 def candidate_line(candidate: Candidate) -> str:
     """One candidate as it is remembered (`-v`): outcome, then how it was made, then why it was refused."""
-    status = candidate.status.value if candidate.status else "not judged yet"
     evaluation = candidate.evaluation
-    result = (
-        f"{figures.ratio(candidate.speedup)}, error {figures.error(evaluation.rms_error)}"
-        if candidate.speedup is not None and evaluation is not None
-        else status
-    )
+    if candidate.speedup is not None and evaluation is not None:
+        error = figures.error(evaluation.rms_error)
+        result = f"{figures.ratio(candidate.speedup)}, error {error}, {evaluation.fidelity.name.lower()}"
+    else:
+        result = candidate.status.value if candidate.status else "not judged yet"
     why = f"  ({candidate.evidence[0].reason})" if candidate.evidence else ""
     return f"  {candidate.id}: {result}  {candidate.child.operator}: {short_recipe(candidate.child)}{why}"
 

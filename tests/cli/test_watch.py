@@ -104,7 +104,7 @@ def test_verbose_tells_every_candidate_and_why_it_was_refused(capsys: pytest.Cap
     run(Played(records()), verbose=True)
     text = capsys.readouterr().out
     assert "  2: compile_failed  mutate: mutate  (expected ';' before '}')" in text
-    assert "  3: 2.00x, error 1.00  seed: unroll" in text
+    assert "  3: 2.00x, error 1.00, confirm  seed: unroll" in text
 
 
 def test_the_first_interrupt_stops_after_committing_and_shows_what_there_is(capsys: pytest.CaptureFixture[str]):
