@@ -23,6 +23,8 @@ from evokern.outcome import Evidence
 CPU_LIMIT_S = 30
 """Processor time of one compiler process; honest kernels need 0.1-2 s, an unrolled scan minutes."""
 WALL_LIMIT_S = 120
+MEMORY_LIMIT_BYTES = 6 << 30
+"""Address space of one compiler process; honest kernels need less than 1 GiB."""
 OUTPUT_LIMIT_BYTES = 64 << 20
 PRELUDE_LIMIT_BYTES = 512 << 20
 QUOTED_BYTES = 6000
@@ -135,7 +137,12 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
     """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails."""
     environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    limits = {resource.RLIMIT_CPU: CPU_LIMIT_S, resource.RLIMIT_FSIZE: output_limit_bytes, resource.RLIMIT_CORE: 0}
+    limits = {
+        resource.RLIMIT_CPU: CPU_LIMIT_S,
+        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
+        resource.RLIMIT_FSIZE: output_limit_bytes,
+        resource.RLIMIT_CORE: 0,
+    }
     with open(folder / "words", "w+b") as words:
         process = subprocess.Popen(
             command,

@@ -93,7 +93,7 @@ class TaskFile(_Common):
 class Settings(_Common):
     """A run's settings, complete in themselves: sources are read, defaults filled in, everything checked."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     task: Task
     seeds: tuple[Kernel, ...] = ()

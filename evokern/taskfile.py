@@ -137,7 +137,8 @@ def _arguments(section: TaskSection, document: Document) -> tuple[Tensor | Scala
     kinds = {bool: DType.BOOL, int: DType.INT64, float: floating}
     for name, value in section.arguments.items():
         if not isinstance(value, ArgumentSection | str):
-            found[name] = Scalar(name, kinds[type(value)], value)
+            fitting = _fitting(value, document, ("task", "arguments", name)) if isinstance(value, int) else value
+            found[name] = Scalar(name, kinds[type(value)], fitting)
     return tuple(found[name] for name in section.arguments)
 
 
@@ -154,7 +155,13 @@ def _scalar(argument: ArgumentSection, name: str, document: Document, path: Path
         return Scalar(name, dtype, float(value))
     if isinstance(value, bool) is not (dtype is DType.BOOL) or isinstance(value, float):
         raise document.error((*path, "value"), f"expected a value of type {dtype}, got {value!r}; change one of them")
-    return Scalar(name, dtype, value)
+    return Scalar(name, dtype, _fitting(value, document, path))
+
+
+def _fitting(value: int, document: Document, path: Path) -> int:
+    if not -(2**63) <= value < 2**63:
+        raise document.error(path, f"expected an integer that int64 holds, got {value}; make it smaller or a float")
+    return value
 
 
 def _tensor(

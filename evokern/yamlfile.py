@@ -18,6 +18,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 _TEXT = "tag:yaml.org,2002:str"
 _SCALARS = {_TEXT, *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null"))}
+_TEXT_TO_US = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "merge", "value")}
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """``1e-3`` is a number to everyone but YAML 1.1, which PyYAML follows and which asks for ``1.0e-3``."""
 
@@ -95,12 +96,12 @@ def read(file: FilePath) -> Document:
         raise EvokernError(
             f"{file}:1:1: expected keys such as `task:` at the top, got {node.tag if node else 'nothing'}"
         )
+    document.marks[()] = _place(node, document)
     document.data = _build(node, (), document, ())
     return document
 
 
 def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.Node, ...]) -> Data:
-    document.marks[path] = _place(node, document)
     if node in above:
         raise document.error(path, "expected plain data, got an alias that contains itself; write the value out")
     match node:
@@ -115,10 +116,11 @@ def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.No
                 if name in mapping:
                     first, document.marks[inner] = document.where(inner), _place(key, document)
                     raise document.error(inner, f"the key is given twice (first at {first}); remove one of them")
-                mapping[name] = _build(value, inner, document, (*above, node))
                 document.marks[inner] = _place(key, document)
+                mapping[name] = _build(value, inner, document, (*above, node))
             return mapping
         case yaml.SequenceNode():
+            document.marks.update({(*path, i): _place(item, document) for i, item in enumerate(node.value)})
             return [_build(item, (*path, i), document, (*above, node)) for i, item in enumerate(node.value)]
         case _:
             return _scalar(node, path, document)
@@ -129,17 +131,17 @@ def _scalar(node: yaml.Node, path: Path, document: Document) -> Data:
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if plain and node.tag == _TEXT and _EXPONENT.fullmatch(text):
         return float(text)
+    if plain and node.tag in _TEXT_TO_US:
+        return text
     if node.tag not in _SCALARS:
-        return text if plain else _refuse(node, path, document)  # 2026-11-23 and the like: text, as written
+        raise document.error(
+            path, f"expected text, a number, true or false, got the YAML tag {node.tag}; remove the tag"
+        )
     try:
         value: Data = yaml.SafeLoader("").construct_object(node)
     except (ValueError, yaml.YAMLError) as error:
         raise document.error(path, f"expected a value, got {text!r}: {error}") from error
     return value
-
-
-def _refuse(node: yaml.Node, path: Path, document: Document) -> Data:
-    raise document.error(path, f"expected text, a number, true or false, got the YAML tag {node.tag}; remove the tag")
 
 
 def _place(node: yaml.Node, document: Document) -> str:

@@ -1,0 +1,133 @@
+"""What happens when the compiler is missing, hangs, floods, or has no place to write."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from evokern import compiler
+from evokern.errors import EvokernError
+from evokern.outcome import Evidence
+
+
+@pytest.fixture
+def prelude(tmp_path, monkeypatch) -> Path:
+    """A small prelude, and a cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "evokern.h").write_text("#pragma once\n#include <cstdint>\n")
+    return tmp_path / "evokern.h"
+
+
+@pytest.fixture
+def pretend(tmp_path, monkeypatch):
+    """Makes $CXX a shell script."""
+
+    def _pretend(script: str) -> None:
+        path = tmp_path / "c++"
+        path.write_text(f'#!/bin/sh\ncase "$1" in --version) echo clang, it says; exit;; esac\n{script}\n')
+        path.chmod(0o755)
+        monkeypatch.setenv("CXX", str(path))
+
+    return _pretend
+
+
+def build(prelude: Path, source: str = "int answer() { return 42; }\n") -> Path | Evidence:
+    return compiler.shared_library(source, ("-O1",), prelude)
+
+
+def test_artefacts_and_nothing_else_stay(prelude, tmp_path):
+    artefact = build(prelude)
+    assert isinstance(artefact, Path)
+    left = sorted(path.name for path in artefact.parent.iterdir())
+    assert [name for name in left if not name.startswith("prelude-")] == [artefact.name]
+
+
+def test_what_failed_leaves_nothing(prelude, tmp_path):
+    assert isinstance(build(prelude, "no c++"), Evidence)
+    assert not list((tmp_path / "cache").rglob("*.so"))
+    assert not list((tmp_path / "cache").rglob("at-work-*"))
+
+
+def test_another_prelude_makes_another_artefact(prelude):
+    first = build(prelude)
+    prelude.write_text(prelude.read_text() + "#include <cmath>\n")
+    assert build(prelude) != first
+
+
+def test_no_compiler(prelude, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(EvokernError, match=r"no no-such-compiler, as CXX says.*apt install g"):
+        build(prelude)
+    monkeypatch.delenv("CXX")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EvokernError, match="expected a C\\+\\+ compiler, found none"):
+        build(prelude)
+
+
+def test_a_compiler_that_takes_too_long(prelude, pretend, monkeypatch):
+    monkeypatch.setattr(compiler, "WALL_LIMIT_S", 0.2)
+    pretend("exec sleep 60")
+    evidence = build(prelude)
+    assert isinstance(evidence, Evidence)
+    assert "took more than" in evidence.reason
+
+
+def test_a_compiler_that_burns_the_processor(prelude, pretend, monkeypatch):
+    monkeypatch.setattr(compiler, "CPU_LIMIT_S", 1)
+    pretend("while :; do :; done")
+    evidence = build(prelude)
+    assert isinstance(evidence, Evidence)
+    assert "1 s of processor time" in evidence.reason
+
+
+def test_a_compiler_that_writes_without_end(prelude, pretend, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiler, "OUTPUT_LIMIT_BYTES", 100_000)
+    pretend("yes error: flood")
+    evidence = build(prelude)
+    assert isinstance(evidence, Evidence)
+    assert len(evidence.detail) <= compiler.QUOTED_BYTES
+
+
+def test_a_full_disk_is_no_fault_of_the_kernel(prelude, pretend):
+    pretend("echo 'fatal error: No space left on device'; exit 1")
+    with pytest.raises(EvokernError, match="no space left"):
+        build(prelude)
+
+
+def test_control_characters_are_not_quoted(prelude, pretend):
+    pretend("printf 'error: \\033[31mred\\033[0m\\n'; exit 1")
+    evidence = build(prelude)
+    assert isinstance(evidence, Evidence)
+    assert "\033" not in evidence.detail
+
+
+def test_the_compiler_sees_no_secrets(prelude, pretend, monkeypatch):
+    monkeypatch.setenv("SOME_API_KEY", "secret-value")
+    pretend("env; echo error: that was all; exit 1")
+    evidence = build(prelude)
+    assert isinstance(evidence, Evidence)
+    assert "LC_ALL=C" in evidence.detail
+    assert "secret-value" not in evidence.detail
+
+
+def test_a_cache_that_cannot_be_written(prelude, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(EvokernError, match="set XDG_CACHE_HOME"):
+        build(prelude)
+
+
+def test_own_sources_are_rebuilt_when_a_header_changes(prelude, tmp_path):
+    (tmp_path / "tool.cpp").write_text('#include "answer.h"\nint main() { return ANSWER; }\n')
+    codes = []
+    for answer in (3, 4):
+        (tmp_path / "answer.h").write_text(f"#define ANSWER {answer}\n")
+        codes.append(
+            os.waitstatus_to_exitcode(os.system(str(compiler.compile_native(tmp_path / "tool.cpp", shared=False))))
+        )
+    assert codes == [3, 4]
+    (tmp_path / "tool.cpp").write_text("no c++")
+    with pytest.raises(EvokernError, match=r"can't compile evokern's tool\.cpp"):
+        compiler.compile_native(tmp_path / "tool.cpp", shared=True)
