@@ -98,20 +98,28 @@ def effects_of(nodes: Sequence[Node], types: Mapping[str, str], pure_functions: 
         pure_functions: functions of the same source that touch nothing but their arguments' values.
     """
     accesses: list[Access] = []
-    declared: set[str] = set()
+    scopes: dict[str, list[tuple[int, int]]] = {}
     opaque = exits = False
     for node in nodes:
         accesses += _accesses(node, types)
         for part in walk(node):
             if part.type == "declaration":
-                declared.update(name for name, _ in declared_in(part))
+                end = part.parent.end_byte if part.parent is not None else part.end_byte
+                for name, _ in declared_in(part):
+                    scopes.setdefault(name, []).append((part.start_byte, end))
             elif part.type == "call_expression":
                 opaque |= not _is_pure(part, types, pure_functions)
             elif part.type == "pointer_expression":
                 opaque |= not _is_address_argument(part)
             exits |= part.type in _EXITS
             opaque |= part.type in _OPAQUE
-    return Effects(tuple(accesses), frozenset(declared), opaque, exits)
+    opaque |= any(_is_outside(access, scopes[access.name]) for access in accesses if access.name in scopes)
+    return Effects(tuple(accesses), frozenset(scopes), opaque, exits)
+
+
+def _is_outside(access: Access, scopes: Sequence[tuple[int, int]]) -> bool:
+    """Whether an access lies in none of the scopes of its name: the same word then means two variables."""
+    return not any(start <= access.node.start_byte < end for start, end in scopes)
 
 
 def text_of(node: Node | None) -> str:

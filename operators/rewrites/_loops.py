@@ -41,25 +41,26 @@ class LoopRewrite(ABC):
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         syntax = parse(kernel)
         dependences = Dependences(syntax, task)
-        places = [LoopPlace(syntax, loop, dependences, task) for loop in syntax.loops if _takes_pragma(syntax, loop)]
+        places = [LoopPlace(syntax, loop, dependences, task) for loop in syntax.loops if _is_open(syntax, loop)]
         found = ((place.loop, self.choices(place)) for place in places)
         return [Site(loop.label, choices) for loop, choices in found if choices is not None]
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
         syntax = parse(kernel)
         loop = syntax.loop(step.site)
-        if loop is None or not _takes_pragma(syntax, loop):
+        if loop is None or not _is_open(syntax, loop):
             return None
         place = LoopPlace(syntax, loop, Dependences(syntax, task), task)
         chosen = dict(step.options)
         return syntax.edited(*self.edits(place, chosen)) if offers(self.choices(place), chosen) else None
 
 
-def _takes_pragma(syntax: Syntax, loop: Loop) -> bool:
-    """Whether `loop` begins its line and stands between braces, so that lines can be put before it."""
-    parent = loop.node.parent
+def _is_open(syntax: Syntax, loop: Loop) -> bool:
+    """Whether lines can be put before `loop`: it begins its line, between braces, and is not collapsed into another."""
+    block = loop.node.parent
     begins = not syntax.between(syntax.line_start(loop.node.start_byte), loop.node.start_byte).strip()
-    return parent is not None and parent.type == "compound_statement" and begins
+    collapsed = loop.parent is not None and has_pragma(syntax, loop.parent, "collapse(")
+    return block is not None and block.type == "compound_statement" and begins and not collapsed
 
 
 def offers(choices: Choices | None, chosen: Mapping[str, str]) -> bool:
