@@ -1,0 +1,208 @@
+"""What every archive must do, run over all that `discover("archives")` finds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evokern import registry
+from evokern.errors import EvokernError
+from evokern.outcome import Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.protocols import Generation
+
+ARCHIVES = registry.discover("archives")
+
+
+@pytest.fixture(params=sorted(ARCHIVES))
+def plugin(request):
+    return ARCHIVES[request.param]
+
+
+@pytest.fixture
+def archive(plugin, tmp_path: Path):
+    opened = plugin(tmp_path / "a b?#%.db")  # characters that mean something in a URI
+    yield opened
+    opened.close()
+
+
+def remember_run(archive, records, generations=3, offspring=6, parent=None, branched_at=None):
+    """A random run, remembered; returns its id and its candidates and generations as they should come back."""
+    run = archive.remember(records.run(parent, branched_at))
+    first = 0 if branched_at is None else branched_at + 1
+    candidates, batches = [], []
+    for number in range(first, first + generations):
+        for index in range(offspring):
+            candidate = records.candidate(run, number, index, [known.id for known in candidates])
+            candidates.append(replace(candidate, id=archive.remember(candidate)))
+        batches.append(records.generation(run, number, [known.id for known in candidates]))
+        archive.remember(batches[-1])
+    return run, tuple(candidates), tuple(batches)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_comes_back_is_what_went_in(plugin, tmp_path, records, seed):
+    with plugin(tmp_path / "a.db") as archive:
+        run, candidates, generations = remember_run(archive, records(seed))
+        before = archive.recall()
+    with plugin(tmp_path / "a.db", readonly=True) as again:
+        history = again.recall(run)
+    assert repr(history.candidates) == repr(candidates)  # repr: NaN must come back as NaN, -0.0 as -0.0
+    assert repr(history) == repr(before)
+    assert history.generations == generations
+    assert [one.id for one in history.candidates] == [one.id for one in candidates]
+    assert history.run.id == run
+
+
+def test_a_run_keeps_all_that_it_was_started_with(archive, records):
+    run = records(1).run()
+    key = archive.remember(run)
+    assert archive.recall(key).run == replace(run, id=key)
+    assert archive.runs() == (replace(run, id=key),)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_remembering_twice_changes_nothing(archive, records, seed):
+    run, candidates, generations = remember_run(archive, records(seed))
+    before = archive.recall()
+    assert archive.remember(before.run) == run
+    assert archive.remember(replace(before.run, id=0)) == run
+    assert [archive.remember(candidate) for candidate in candidates] == [candidate.id for candidate in candidates]
+    for generation in generations:
+        archive.remember(generation)
+    assert repr(archive.recall()) == repr(before)
+
+
+def test_a_candidate_gains_what_is_new_and_loses_nothing(archive, records):
+    source = records(3)
+    run = archive.remember(source.run())
+    bare = replace(source.candidate(run, 0, 0), verdicts=(), evaluations=())
+    verdict = Verdict("contract", 0.01)
+    screened, confirmed = (
+        Evaluation(Status.PASSED, fidelity, 3, 3, float("nan"), 0.5, judge_s=1.0)
+        for fidelity in (Fidelity.SCREEN, Fidelity.CONFIRM)
+    )
+    key = archive.remember(bare)
+    assert archive.remember(replace(bare, verdicts=(verdict,))) == key
+    assert archive.remember(replace(bare, verdicts=(verdict,), evaluations=(screened,))) == key
+    assert archive.remember(replace(bare, evaluations=(confirmed,))) == key  # from one that had not seen the others
+    assert archive.remember(bare) == key
+    (known,) = archive.recall().candidates
+    assert known.verdicts == (verdict,)
+    assert repr(known.evaluations) == repr((screened, confirmed))
+
+
+def test_two_equal_verdicts_of_one_candidate_stay_two(archive, records):
+    source = records(4)
+    run = archive.remember(source.run())
+    verdict = Verdict("compile", 0.25)
+    archive.remember(replace(source.candidate(run, 0, 0), verdicts=(verdict, verdict)))
+    assert archive.recall().candidates[0].verdicts == (verdict, verdict)
+
+
+def test_a_branch_recalls_what_it_took_over(archive, records):
+    source = records(5)
+    first, trunk, batches = remember_run(archive, source, generations=4)
+    second, limb, limb_batches = remember_run(archive, source, generations=3, parent=first, branched_at=1)
+    third, twig, twig_batches = remember_run(archive, source, generations=1, parent=second, branched_at=3)
+
+    def ids(history):
+        return [candidate.id for candidate in history.candidates]
+
+    def until(candidates, generation):
+        return [candidate.id for candidate in candidates if candidate.generation <= generation]
+
+    assert ids(archive.recall(first)) == until(trunk, 3)
+    assert ids(archive.recall(second)) == until(trunk, 1) + until(limb, 4)
+    assert ids(archive.recall(third)) == until(trunk, 1) + until(limb, 3) + until(twig, 4)
+    assert archive.recall(third).generations == batches[:2] + limb_batches[:2] + twig_batches
+    assert ids(archive.recall(third, through=2)) == until(trunk, 1) + until(limb, 2)
+    assert ids(archive.recall(third, through=0)) == until(trunk, 0)
+    assert archive.recall().run.id == third
+
+
+def test_a_branch_of_generation_0_that_branched_again_earlier(archive, records):
+    source = records(6)
+    first, trunk, _ = remember_run(archive, source, generations=3)
+    second, _, _ = remember_run(archive, source, generations=2, parent=first, branched_at=2)
+    third = archive.remember(source.run(second, 0))
+    assert [one.id for one in archive.recall(third).candidates] == [one.id for one in trunk if one.generation == 0]
+
+
+def test_a_candidate_taken_over_may_be_measured_again_by_the_branch(archive, records):
+    source = records(7)
+    first, trunk, _ = remember_run(archive, source, generations=2)
+    branch = archive.remember(source.run(first, 0))
+    again = Evaluation(Status.PASSED, Fidelity.CHAMPION)
+    archive.remember(replace(trunk[0], evaluations=(*trunk[0].evaluations, again)))
+    assert archive.recall(branch).candidates[0].evaluations[-1] == again
+
+
+BROKEN = {
+    "unknown parent": lambda source, run: source.candidate(run, 9, 0, [10**6] * 3 + [10**6 + 1] * 40),
+    "unknown run": lambda source, run: source.candidate(run + 1, 0, 0),
+    "text that no file can hold, in the very last row": lambda source, run: replace(
+        source.candidate(run, 9, 0),
+        evaluations=(
+            source.evaluation(),
+            Evaluation(Status.WRONG, Fidelity.SCREEN, evidence=(Evidence("a", "\ud800"),)),
+        ),
+    ),
+    "unknown survivor": lambda source, run: Generation(run, 9, ((1,), (10**6,)), "{}"),
+    "generation of an unknown run": lambda source, run: Generation(run + 1, 0, ((),), "{}"),
+    "unknown parent run": lambda source, run: source.run(run + 1, 0),
+    "another kernel at a known place": lambda source, run: source.candidate(run, 0, 0),
+    "another end of a known generation": lambda source, run: Generation(run, 0, ((1, 2, 3),), "another"),
+}
+
+
+@pytest.mark.parametrize("flaw", BROKEN)
+def test_a_record_that_is_refused_leaves_no_trace(archive, records, flaw):
+    source = records(8)
+    run, _, _ = remember_run(archive, source)
+    record = BROKEN[flaw](source, run)
+    before = archive.recall(run)
+    with pytest.raises(EvokernError):
+        archive.remember(record)
+    assert repr(archive.recall(run)) == repr(before)
+    assert len(archive.runs()) == 1
+    kept = archive.remember(source.candidate(run, 99, 0))  # and the archive still works
+    assert archive.recall(run).candidates[-1].id == kept
+
+
+def test_a_reader_sees_each_record_at_once(archive, plugin, records):
+    source = records(9)
+    run = archive.remember(source.run())
+    with plugin(archive.path, readonly=True) as reader:
+        for index in range(3):
+            key = archive.remember(source.candidate(run, 0, index))
+            assert reader.recall().candidates[-1].id == key
+
+
+def test_a_reader_cannot_write(archive, plugin, records):
+    with plugin(archive.path, readonly=True) as reader, pytest.raises(EvokernError, match="read-only"):
+        reader.remember(records(10).run())
+    assert archive.runs() == ()
+
+
+def test_one_writer_at_a_time(archive, plugin, records):
+    with pytest.raises(EvokernError, match="another evokern"):
+        plugin(archive.path)
+    archive.remember(records(11).run())  # the first is not disturbed
+    archive.close()
+    with plugin(archive.path) as successor:
+        assert len(successor.runs()) == 1
+
+
+def test_asking_for_a_run_that_is_not_there(archive, records):
+    with pytest.raises(EvokernError, match="no run"):
+        archive.recall()
+    archive.remember(records(12).run())
+    with pytest.raises(EvokernError, match="no run 7; there are 1"):
+        archive.recall(7)
+
+
+def test_closing_twice_is_harmless(archive):
+    archive.close()
+    archive.close()
