@@ -31,7 +31,7 @@ def loudness(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
-    """Runs `search`, measures its champion again, then prints the claim beside the measurement, and the front.
+    """Runs `search`, measures its champion again, then prints claim and measurement, and the front.
 
     Raises:
         EvokernError: a seed fails, or the judge or the archive can't work.
@@ -42,6 +42,7 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
     from evokern.outcome import Candidate
     from evokern.report import front as front_report
     from evokern.report.baselines import text as baselines_text
+    from evokern.report.benchmark import timings
     from evokern.report.progress import claim_line, standing
 
     began = time.monotonic()
@@ -53,13 +54,20 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
                     shown.candidate(record)
                 else:
                     shown.generation(standing(record.number, search.history(), time.monotonic() - began))
-            claims = []
+            champions: list[Candidate] = []
             if not search.stopped:
                 shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
-                claims = [claim_line(champion) for champion in search.announce()]
+                champions = list(search.announce())
             history, baselines = search.history(), search.baselines
-    parts = [baselines_text(baselines), "\n".join(claims), front_report.text(front(history), width())]
-    click.echo("\n\n".join(["", *filter(None, parts), f"archive: {archive}"]))
+    measurements = champions[-1].evaluations[-1].measurements if champions else ()
+    parts = (
+        baselines_text(baselines),
+        "\n".join(map(claim_line, champions)),
+        timings(measurements) if measurements else "",
+        front_report.text(front(history), width()),
+        f"archive: {archive}",
+    )
+    click.echo("\n" + "\n\n".join(filter(None, parts)))
     if search.stopped:
         click.echo(f"stopped early; `evokern resume {archive}` goes on")
         raise KeyboardInterrupt
