@@ -62,10 +62,9 @@ class StreamingStores(LoopRewrite):
 
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         syntax = at.syntax
-        headers = ("cstdint", "algorithm", "immintrin.h")
         start, end = whole_lines(syntax, at.loop)
         return [
-            *definition(syntax, "stream_copy", STREAM, headers),
+            *definition(syntax, "stream_copy", STREAM),
             Edit(start, end, reindent(_tiled(at, _stores(at), chosen["tile"]), syntax.indent(at.loop.node.start_byte))),
             *_fence(syntax),
         ]

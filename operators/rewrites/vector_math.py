@@ -36,7 +36,7 @@ class VectorMath:
         if not calls:
             return None
         name = f"vector_{step.site}"
-        edits = definition(syntax, name, function_text(step.site), ("bit", "cmath", "cstdint", "limits"))
+        edits = definition(syntax, name, function_text(step.site))
         return syntax.edited(*edits, *(Edit(start, end, name) for start, end in calls))
 
 
