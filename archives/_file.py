@@ -62,8 +62,10 @@ def locked(path: Path) -> Iterator[None]:
     own locks. Readers need no right.
 
     Raises:
-        EvokernError: another process has it, or the folder is not writable.
+        EvokernError: another process has it, or the folder is missing or not writable.
     """
+    if not path.parent.is_dir():
+        raise EvokernError(f"archive {path}: there is no folder {path.parent}; make it with mkdir -p {path.parent}")
     beside = Path(f"{path}-lock")
     try:
         while True:
@@ -103,8 +105,6 @@ def writable(path: Path) -> Iterator[Database]:
     The caller holds the lock. WAL lets people read while a search writes; synchronous FULL makes a commit survive a
     power cut, not only a crash: what it holds was paid for.
     """
-    if not path.parent.is_dir():
-        raise EvokernError(f"archive {path}: there is no folder {path.parent}; make it with mkdir -p {path.parent}")
     with explained(path), _connected(path, "mode=rwc") as db:
         is_new = not _is_archive(path, db)
         db.conn.execute("PRAGMA synchronous = FULL")
@@ -126,6 +126,7 @@ def readable(path: Path) -> Iterator[Database]:
     if not path.is_file():
         raise EvokernError(f"no archive at {path}; `evokern run TASK.yaml --archive {path}` makes one")
     with explained(path), _connected(path, _reading_mode(path)) as db:
+        db.conn.execute("PRAGMA query_only = ON")
         if not _is_archive(path, db):
             raise EvokernError(f"archive {path}: the file is empty; no search has written to it yet")
         if migrations.pending(db):
@@ -145,9 +146,12 @@ def _connected(path: Path, mode: str) -> Iterator[Database]:
 
 
 def _reading_mode(path: Path) -> str:
-    """A WAL archive is read through a file beside it; where that can't be made, the archive must be closed for good."""
+    """Readers too open for reading and writing where they may: mode=ro leaves the log behind when the last one closes.
+
+    Where not even the log can be made, the archive must be one that was closed for good.
+    """
     try:
-        with _connected(path, "mode=ro") as db:
+        with _connected(path, "mode=rw") as db:
             db.conn.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
@@ -159,7 +163,7 @@ def _reading_mode(path: Path) -> str:
                 "copy both files to a writable one"
             ) from error
         return "immutable=1"
-    return "mode=ro"
+    return "mode=rw"
 
 
 def _is_archive(path: Path, db: Database) -> bool:

@@ -100,7 +100,7 @@ class Archive:
         except ImportError as error:
             raise EvokernError("data frames need pandas: pip install 'evokern[notebook]'") from error
         rows = [_row(candidate) for candidate in self.candidates(run)]
-        return pandas.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS).set_index("id")
+        return pandas.DataFrame(rows, columns=[*_INTEGERS, *_FLOATS, *_REST]).astype(_TYPES).set_index("id")
 
     def _family(self, id: int) -> dict[int, Candidate]:
         """The candidates, by id, of a run to which `id` belongs; the latest such run is found first."""
@@ -111,46 +111,30 @@ class Archive:
         raise EvokernError(f"archive {self.path}: no candidate {id}")
 
 
-_COLUMNS = {
-    "id": "int64",
-    "run": "int64",
-    "generation": "int64",
-    "island": "int64",
-    "operator": "str",
-    "status": "str",
-    "fidelity": "str",
-    "speedup": "float64",
-    "speedup_over_eager": "float64",
-    "rms_error": "float64",
-    "max_error": "float64",
-    "judge_s": "float64",
-    "recipe": "str",
-    "parents": "object",
-    "reason": "str",
-    "idea": "str",
-    "source": "str",
-}
+_INTEGERS = ("id", "run", "generation", "island")
+_FLOATS = ("speedup", "speedup_over_eager", "rms_error", "max_error", "judge_s")
+_REST = ("operator", "status", "fidelity", "recipe", "parents", "reason", "idea", "source")
+_TYPES = dict.fromkeys(_INTEGERS, "int64") | dict.fromkeys(_FLOATS, "float64")
 
 
 def _row(candidate: Candidate) -> tuple[object, ...]:
     child, counted = candidate.child, candidate.evaluation
     passed = candidate.speedup is not None
-    return (
-        candidate.id,
-        candidate.run,
-        candidate.generation,
-        candidate.island,
-        child.operator,
-        candidate.status.value if candidate.status else None,
-        counted.fidelity.name.lower() if counted else None,
+    numbers = (
         candidate.speedup,
         counted.speedup("eager") if counted and passed else None,
         counted.rms_error if counted else None,
         counted.max_error if counted else None,
         sum(evaluation.judge_s for evaluation in candidate.evaluations),
+    )
+    rest = (
+        child.operator,
+        candidate.status.value if candidate.status else None,
+        counted.fidelity.name.lower() if counted else None,
         " -> ".join(map(str, child.recipe.steps)),
         tuple(parent.id for parent in child.parents),
         "; ".join(f"{piece.stage}: {piece.reason}" for piece in candidate.evidence),
         child.idea,
         child.kernel.source,
     )
+    return (candidate.id, candidate.run, candidate.generation, candidate.island, *numbers, *rest)
