@@ -6,16 +6,19 @@ Addresses are integers. Loaded in the judge and in the baseline workers, never w
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from evokern.backends.cpp import compile_native
+from evokern.task import DType
 
 NATIVE = Path(__file__).parent / "native"
 
 TIMED_OUT = -1
 DIED = -2
 
+_COMPARED = (DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 _ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "evokern_load": (_COUNT, [_ADDRESS, _INT, _COUNT]),
@@ -24,6 +27,10 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "evokern_fill": (None, [_ADDRESS, _COUNT, _COUNT, _INT]),
     "evokern_flush": (None, [_ADDRESS, _COUNT, _INT]),
     "evokern_unwritten": (_COUNT, [_ADDRESS, _COUNT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
+    "evokern_compare": (
+        _INT,
+        [_ADDRESS, _INT, _ADDRESS, _COUNT, _COUNT, _ADDRESS, _INT, _INT, ctypes.POINTER(ctypes.c_double)],
+    ),
     "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
     "evokern_done": (None, [_ADDRESS, _TURN]),
     "evokern_touch": (None, [_ADDRESS, _COUNT]),
@@ -70,6 +77,33 @@ def unwritten(address: int, count: int, element_bytes: int, pattern: int) -> tup
     first = _COUNT(0)
     found = library().evokern_unwritten(address, count, element_bytes, pattern, ctypes.byref(first))
     return int(found), first.value
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Of output - golden over a whole output."""
+
+    largest: float
+    squares: float
+    sum: float
+    within: bool
+    """Every block's largest error is within its bound; False when one is NaN."""
+
+
+def compare(
+    output: int, dtype: DType, golden: int, count: int, block: int, bounds: int, one_bound: bool, threads: int
+) -> Errors:
+    """One pass over an output of floats and its float64 golden result.
+
+    Equal infinities and NaNs differ by 0, unequal ones by NaN.
+
+    Args:
+        bounds: address of float64 bounds on |output - golden|, one for each `block` elements, or `one_bound` for all.
+    """
+    found = (ctypes.c_double * 3)()
+    kind = _COMPARED.index(dtype)
+    within = library().evokern_compare(output, kind, golden, count, block, bounds, one_bound, threads, found)
+    return Errors(*found, within=bool(within))
 
 
 def await_order(control: int, turn: int, spin_ns: int) -> None:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -40,18 +41,134 @@ int64_t order(control::Page& page, int pid, int32_t verb, int64_t timeout_ns) {
     }
 }
 
-// Splits [0, bytes) into cache-line aligned parts, one a thread.
+// Splits [0, units) into parts that start at multiples of `granule`, one a thread, none smaller than `worth`.
 template <typename Work>
-void split(int64_t bytes, int threads, Work work) {
-    const int64_t parts = std::clamp<int64_t>(bytes / WORTH_A_THREAD, 1, threads);
-    const int64_t part = (bytes / parts + 63) / 64 * 64;
+void split(int64_t units, int64_t granule, int64_t worth, int threads, Work work) {
+    const int64_t parts = std::clamp<int64_t>(units / worth, 1, threads);
+    const int64_t part = (units / parts / granule + 1) * granule;
     std::vector<std::thread> others;
-    for (int64_t i = 1; i < parts; ++i) {
-        const int64_t start = std::min(bytes, i * part);
-        others.emplace_back(work, start, i + 1 == parts ? bytes : std::min(bytes, start + part));
-    }
-    work(int64_t{0}, parts == 1 ? bytes : part);
+    for (int64_t i = 1; i < parts; ++i)
+        others.emplace_back(work, std::min(units, i * part), std::min(units, (i + 1) * part));
+    work(int64_t{0}, std::min(units, part));
     for (auto& thread : others) thread.join();
+}
+
+template <typename Work>
+void split_bytes(int64_t bytes, int threads, Work work) {
+    split(bytes, 64, WORTH_A_THREAD, threads, work);
+}
+
+using Floats = float __attribute__((vector_size(32)));
+using Doubles = double __attribute__((vector_size(64)));
+using Halves = uint16_t __attribute__((vector_size(16)));
+using Words = uint32_t __attribute__((vector_size(32)));
+constexpr int64_t LANES = 8;
+
+template <typename Vector>
+Vector read(const void* from) {
+    Vector vector;
+    std::memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+// One element type of outputs each: how eight, or one, of them become doubles.
+struct Float64 {
+    static constexpr int64_t BYTES = 8;
+    static Doubles eight(const char* from) { return read<Doubles>(from); }
+};
+struct Float32 {
+    static constexpr int64_t BYTES = 4;
+    static Doubles eight(const char* from) { return __builtin_convertvector(read<Floats>(from), Doubles); }
+};
+struct Float16 {
+    static constexpr int64_t BYTES = 2;
+    static Doubles eight(const char* from) {
+        return __builtin_convertvector(reinterpret_cast<Floats>(_mm256_cvtph_ps(read<__m128i>(from))), Doubles);
+    }
+};
+struct BFloat16 {
+    static constexpr int64_t BYTES = 2;
+    static Doubles eight(const char* from) {
+        const Words bits = __builtin_convertvector(read<Halves>(from), Words) << 16;
+        return __builtin_convertvector(reinterpret_cast<Floats>(bits), Doubles);
+    }
+};
+
+struct Errors {
+    double largest = 0, squares = 0, sum = 0;  // of output - golden
+    bool within = true;                        // every block's largest is within its bound
+
+    void add(const Errors& other, double bound) {
+        within = within && other.largest <= bound;  // false for NaN
+        grow(other.largest);
+        squares += other.squares;
+        sum += other.sum;
+    }
+
+    void grow(double size) {  // NaN stays
+        if (!(size <= largest) && !std::isnan(largest)) largest = size;
+    }
+};
+
+// Equal infinities and NaNs do not differ; unequal ones differ by NaN.
+double difference(double got, double wanted) {
+    if (got == wanted || (std::isnan(got) && std::isnan(wanted))) return 0;
+    return std::isfinite(got) && std::isfinite(wanted) ? got - wanted : NAN;
+}
+
+template <typename Type>
+Errors compare_block(const char* output, const double* golden, int64_t count) {
+    Doubles largest{}, squares{}, sum{};
+    int64_t at = 0;
+    for (; at + LANES <= count; at += LANES) {
+        const Doubles error = Type::eight(output + at * Type::BYTES) - read<Doubles>(golden + at);
+        const Doubles size = error < 0 ? -error : error;
+        largest = size > largest ? size : largest;
+        squares += error * error;
+        sum += error;
+    }
+    Errors errors;
+    const auto one = [&](double error) {
+        errors.grow(std::fabs(error));
+        errors.squares += error * error;
+        errors.sum += error;
+    };
+    const auto last_ones = [&](int64_t from, int64_t end) {
+        char padded[LANES * 8] = {};
+        std::memcpy(padded, output + from * Type::BYTES, (end - from) * Type::BYTES);
+        const Doubles values = Type::eight(padded);
+        for (int64_t i = from; i < end; ++i) one(difference(values[i - from], golden[i]));
+    };
+    for (int lane = 0; lane < LANES; ++lane) {
+        errors.largest = std::max(errors.largest, largest[lane]);
+        errors.squares += squares[lane];
+        errors.sum += sum[lane];
+    }
+    if (!std::isfinite(errors.sum)) {  // something is not finite: element by element
+        errors = {};
+        for (int64_t from = 0; from < at; from += LANES) last_ones(from, from + LANES);
+    }
+    last_ones(at, count);
+    return errors;
+}
+
+template <typename Type>
+Errors compare(const char* output, const double* golden, int64_t count, int64_t block, const double* bounds,
+               bool one_bound, int threads) {
+    Errors all;
+    std::mutex mutex;
+    const int64_t blocks = (count + block - 1) / block;
+    split(blocks, 1, WORTH_A_THREAD / 8 / block + 1, threads, [&](int64_t first, int64_t end) {
+        Errors mine;
+        for (int64_t i = first; i < end; ++i) {
+            const int64_t start = i * block, length = std::min(block, count - start);
+            mine.add(compare_block<Type>(output + start * Type::BYTES, golden + start, length), bounds[one_bound ? 0 : i]);
+        }
+        const std::lock_guard lock(mutex);
+        all.add(mine, INFINITY);
+        all.within = all.within && mine.within;
+    });
+    return all;
 }
 
 }  // namespace
@@ -75,7 +192,7 @@ void evokern_copy(char* to, const char* from, int64_t bytes, int threads) {
     const int64_t head = std::min<int64_t>(bytes, -reinterpret_cast<intptr_t>(to) & 63);
     std::memcpy(to, from, head);
     to += head, from += head, bytes -= head;
-    split(bytes, threads, [=](int64_t start, int64_t end) {
+    split_bytes(bytes, threads, [=](int64_t start, int64_t end) {
         int64_t at = start;
         for (; at + 64 <= end; at += 64) {
             const auto* line = reinterpret_cast<const __m128i*>(from + at);
@@ -89,7 +206,7 @@ void evokern_copy(char* to, const char* from, int64_t bytes, int threads) {
 
 // Fills with a pattern of 8 bytes, past the caches. `to` is aligned to 64 bytes.
 void evokern_fill(char* to, int64_t bytes, int64_t pattern, int threads) {
-    split(bytes, threads, [=](int64_t start, int64_t end) {
+    split_bytes(bytes, threads, [=](int64_t start, int64_t end) {
         int64_t at = start;
         for (; at + 8 <= end; at += 8) _mm_stream_si64(reinterpret_cast<long long*>(to + at), pattern);
         std::memcpy(to + at, &pattern, end - at);
@@ -99,7 +216,7 @@ void evokern_fill(char* to, int64_t bytes, int64_t pattern, int threads) {
 
 // Evicts from every cache.
 void evokern_flush(const char* memory, int64_t bytes, int threads) {
-    split(bytes, threads, [=](int64_t start, int64_t end) {
+    split_bytes(bytes, threads, [=](int64_t start, int64_t end) {
         for (int64_t at = start; at < end; at += 64) {
 #ifdef __CLFLUSHOPT__
             _mm_clflushopt(const_cast<char*>(memory + at));
@@ -118,6 +235,17 @@ int64_t evokern_unwritten(const char* memory, int64_t count, int size, int64_t p
         if (std::memcmp(memory + i * size, &pattern, size) == 0) ++found, *first = i;
     }
     return found;
+}
+
+// Errors of an output of `count` elements in blocks: result = {largest, sum of squares, sum} of output - golden.
+// Returns whether every block's largest is within its bound; `bounds` holds one for each block, or one for all.
+int evokern_compare(const char* output, int kind, const double* golden, int64_t count, int64_t block,
+                    const double* bounds, int one_bound, int threads, double* result) {
+    constexpr decltype(&compare<Float64>) KINDS[] = {compare<Float64>, compare<Float32>, compare<Float16>,
+                                                     compare<BFloat16>};
+    const Errors errors = KINDS[kind](output, golden, count, block, bounds, one_bound != 0, threads);
+    result[0] = errors.largest, result[1] = errors.squares, result[2] = errors.sum;
+    return errors.within;
 }
 
 // The baseline workers' side of the control page (evaluation/baseline.py); they are trusted.
