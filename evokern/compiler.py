@@ -10,10 +10,13 @@ import functools
 import hashlib
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evokern import machine
@@ -33,6 +36,7 @@ PRELUDES_KEPT = 12
 """A precompiled prelude takes 80 MB and belongs to one set of flags; sets met later than that go without."""
 
 _PRELUDE = "evokern.h"
+_AT_WORK = "at-work-"
 _RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std")
 """Flags that a precompiled header depends on (gcc ignores one that was made with others: slower, never wrong)."""
 
@@ -51,10 +55,9 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
     if artefact.exists():
         return artefact
     header = _precompiled(command, flags, prelude)
-    with _private_folder(command) as name:
-        folder = Path(name)
-        (folder / "kernel.cpp").write_text(source)
-        (folder / "tunables.h").write_text(macros)
+    with _private_folder(command) as folder:
+        (folder / "kernel.cpp").write_text(source, encoding="utf-8")
+        (folder / "tunables.h").write_text(macros, encoding="utf-8")
         included = ["-I", str(header.parent), "-include", str(header), "-include", "tunables.h"]
         steps = (
             [*command, *flags, "-fPIC", *included, "-c", "kernel.cpp", "-o", "kernel.o"],
@@ -76,16 +79,14 @@ def compile_native(source: Path, *flags: str, shared: bool) -> Path:
     command = find()
     beside = sorted(source.parent.glob("*.h"))
     suffix = ".so" if shared else ""
-    key = _key(*(path.read_text() for path in (source, *beside)), *flags)
+    key = _key(*(path.read_text() for path in (source, *beside)), str(shared), *flags)
     target = _folder(command) / f"{source.stem}-{key[:16]}{suffix}"
     if target.exists():
         return target
-    with _private_folder(command) as name:
-        made = Path(name) / "made"
+    with _private_folder(command) as folder:
+        made = folder / "made"
         kind = ("-shared", "-fPIC") if shared else ()
-        words = _run(
-            [*command, "-std=c++20", "-pthread", *kind, *flags, str(source), "-o", str(made), "-ldl"], Path(name)
-        )
+        words = _run([*command, "-std=c++20", "-pthread", *kind, *flags, str(source), "-o", str(made), "-ldl"], folder)
         if words is not None:
             raise EvokernError(
                 f"{' '.join(command)} can't compile evokern's {source.name}; expected g++ 11 or later:\n{words}"
@@ -120,8 +121,8 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
         return folder / _PRELUDE
     if len(list(_folder(command).glob("prelude-*"))) >= PRELUDES_KEPT:
         return prelude
-    with _private_folder(command) as name:
-        made = Path(name) / "made"
+    with _private_folder(command) as at_work:
+        made = at_work / "made"
         made.mkdir()
         (made / _PRELUDE).write_text(prelude.read_text())
         step = [*command, *flags, "-fPIC", "-x", "c++-header", _PRELUDE, "-o", f"{_PRELUDE}.gch"]
@@ -186,6 +187,10 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise EvokernError(f"expected to write compiled kernels to {folder}: {error}; set XDG_CACHE_HOME") from error
+    for left in folder.glob(f"{_AT_WORK}*"):  # by a process that was killed
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > 3600:
+                shutil.rmtree(left)
     return folder
 
 
@@ -199,16 +204,18 @@ def _toolchain(command: tuple[str, ...]) -> str:
     return _key(*command, machine.compiler_version(command), machine.cpu_model(), machine.cpu_features())
 
 
-def _private_folder(command: tuple[str, ...]) -> tempfile.TemporaryDirectory[str]:
-    """Beside the artefacts, so that a rename is atomic.
+@contextmanager
+def _private_folder(command: tuple[str, ...]) -> Iterator[Path]:
+    """Beside the artefacts, so that a rename is atomic; what goes wrong in it with the disk is no kernel's fault.
 
     Raises:
-        EvokernError: it can't be made.
+        EvokernError: the disk is full or not writable.
     """
     try:
-        return tempfile.TemporaryDirectory(dir=_folder(command), prefix="at-work-")
+        with tempfile.TemporaryDirectory(dir=_folder(command), prefix=_AT_WORK) as name:
+            yield Path(name)
     except OSError as error:
-        raise EvokernError(f"expected to write to {_folder(command)}: {error}; set XDG_CACHE_HOME") from error
+        raise EvokernError(f"expected to compile in {_folder(command)}: {error}; set XDG_CACHE_HOME") from error
 
 
 def _key(*parts: str) -> str:

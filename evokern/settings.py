@@ -164,19 +164,19 @@ def _explain(error: ValidationError, document: Document, model: type[BaseModel])
 
 
 def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> EvokernError:
-    """One finding; a step of pydantic's path that the data does not have (a union's tag) is left out."""
+    """One finding. Steps of pydantic's path that the data does not have are a union's tags, but for a missing key."""
     path: tuple[str | int, ...] = ()
     for step in fault["loc"]:
-        if fault["type"] == "missing" or document.has((*path, step)):
+        if document.has((*path, step)):
             path = (*path, step)
+    if fault["type"] == "missing":
+        return document.error((*path, fault["loc"][-1]), "expected this key, it is missing; add it")
     value = fault["input"]
     if fault["type"] == "extra_forbidden":
         known = _keys_at(path[:-1], model)
         close = get_close_matches(str(path[-1]), known, n=1)
         advice = f"did you mean {close[0]!r}? " if close else ""
         return document.error(path, f"unknown key; {advice}(known here: {', '.join(known)})")
-    if fault["type"] == "missing":
-        return document.error(path, "expected this key, it is missing; add it")
     expected = fault["msg"].replace("Input should be", "expected")
     return document.error(path, f"{expected}, got {value!r} ({_kind(value)}); correct the value or leave the key out")
 

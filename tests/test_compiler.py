@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,15 @@ def test_own_sources_are_rebuilt_when_a_header_changes(prelude, tmp_path):
     (tmp_path / "tool.cpp").write_text("no c++")
     with pytest.raises(EvokernError, match=r"can't compile evokern's tool\.cpp"):
         compiler.compile_native(tmp_path / "tool.cpp", shared=True)
+
+
+def test_what_a_killed_process_left_is_swept(prelude, tmp_path):
+    first = build(prelude)
+    assert isinstance(first, Path)
+    for name, age_s in (("at-work-old", 7200), ("at-work-new", 0)):
+        (first.parent / name).mkdir()
+        os.utime(first.parent / name, times=(time.time() - age_s,) * 2)
+    compiler._made.cache_clear()
+    build(prelude)
+    assert not (first.parent / "at-work-old").exists()
+    assert (first.parent / "at-work-new").exists()

@@ -151,6 +151,7 @@ MISTAKES = [
     ('x: "float32[M, N]"', 'x: "float32[M, N // 0]"', "6:11", "zero"),
     ('x: "float32[M, N]"', 'x: "float32[M, N - 1]"', "6:11", "x's N - 1 = 0"),
     ('x: "float32[M, N]"', 'x: {typ: "float32[M, N]"}', "4:19", "did you mean 'type'"),
+    ('x: "float32[M, N]"', "x: {value: 3}", "4:15", "task.arguments.x.type: expected this key"),
     ('x: "float32[M, N]"', 'x: {type: "float32[M, N]", range: [0]}', "4:42", "at least 2 items"),
     ('x: "float32[M, N]"', 'x: {type: "float32[M, N]", range: [5, N]}', "4:15", "range [low, high) that is not empty"),
     ('x: "float32[M, N]"', 'x: {type: "float32[M, N]", value: 3}', "4:42", "no value for a tensor"),
