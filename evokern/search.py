@@ -278,6 +278,8 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
         seed=settings.search.seed,
         started_at=_now(),
     )
+    if archive == settings.archive:  # the default folder is ours to make; a folder that a user names is theirs
+        archive.parent.mkdir(parents=True, exist_ok=True)
     store = _open(archive)
     run = replace(run, id=store.remember(run))
     return Search(settings, store, History(run, (), ()), evaluator)

@@ -14,7 +14,7 @@ from evokern.cli.watch import SEARCHING, loudness, watch
 @click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--from-generation",
-    type=int,
+    type=click.IntRange(min=0),
     metavar="N",
     help="Branch: a new run that shares generations 0 to N and goes its own way after them.",
 )

@@ -146,6 +146,19 @@ def test_options_beat_the_yaml_and_what_is_left_out_does_not(evokern: Evokern, m
     assert (settings.evaluation.cache.value, settings.evaluation.threads) == ("hot", 1)
 
 
+def test_the_default_archive_needs_no_folder_to_be_made(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("evokern.search.Search.__enter__", interrupted)
+    code, _, error = evokern("run", "copy.yaml")
+    assert code == 130, error
+    assert Path("archives/copy.db").exists()
+    code, _, error = evokern("run", "copy.yaml", "--archive", "nowhere/copy.db")
+    assert code == 2
+    assert "mkdir -p nowhere" in error
+
+
 def test_an_impossible_option_names_itself(evokern: Evokern):
     code, _, error = evokern("run", "copy.yaml", "--generations", "-1")
     assert code == 2
@@ -162,6 +175,12 @@ def test_resume_hands_over_generation_and_overrides(evokern: Evokern, monkeypatc
     monkeypatch.setattr("evokern.search.resume", resume)
     evokern("resume", "a.db", "--from-generation", "4", "--generations", "90")
     assert seen == [(Path("a.db"), 4, {"search.generations": 90})]
+
+
+def test_there_is_no_generation_before_the_first(evokern: Evokern):
+    code, _, error = evokern("resume", "a.db", "--from-generation", "-1")
+    assert code == 2
+    assert "--from-generation" in error
 
 
 def test_resume_of_nothing_says_how_to_begin(evokern: Evokern):
