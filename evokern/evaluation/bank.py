@@ -7,7 +7,7 @@ each in its own process, and never meets one process twice. Sets are renewed one
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs
@@ -37,19 +37,12 @@ class Bank:
         """One case for each distribution by which a kernel can be judged here.
 
         Raises:
-            EvokernError: the reference fails, or some output can be judged by no distribution at all.
+            EvokernError: the reference fails, or an output can be judged by no distribution at all.
         """
         label = shape_label(shape)
         if label not in self._checks:
             cases = [self._case(shape, name) for name in inputs.distributions(self._task)]
-            for declared, envelopes in zip(self._task.returns, zip(*(case.envelopes for case in cases), strict=True), strict=True):
-                if all(envelope.inconclusive for envelope in envelopes):
-                    reason = (
-                        f"{envelopes[0].inconclusive}; expected a reference whose results can be told from wrong ones"
-                    )
-                    raise EvokernError(
-                        f"{self._task.name}: nothing can be said about {declared.name} at {label}: {reason}"
-                    )
+            self._admit(shape, [case.envelopes for case in cases])
             self._checks[label] = [case for case in cases if not all(e.inconclusive for e in case.envelopes)]
         return self._checks[label]
 
@@ -86,7 +79,17 @@ class Bank:
         label, distribution = shape_label(shape), inputs.distributions(self._task)[0]
         case = self._oracle.case(shape, distribution, secrets.randbits(62), self._envelopes.get(label))
         self._envelopes.setdefault(label, case.envelopes)
+        self._admit(shape, [case.envelopes])
         return case
 
     def _case(self, shape: Shape, distribution: str) -> Case:
         return self._oracle.case(shape, distribution, secrets.randbits(62))
+
+    def _admit(self, shape: Shape, cases: Sequence[tuple[Envelope, ...]]) -> None:
+        """Each output needs a case by which it can be judged: what nothing can be said about must not pass."""
+        for declared, envelopes in zip(self._task.returns, zip(*cases, strict=True), strict=True):
+            if all(envelope.inconclusive for envelope in envelopes):
+                raise EvokernError(
+                    f"{self._task.name}: no kernel can be judged by {declared.name} at {shape_label(shape)}: "
+                    f"{envelopes[0].inconclusive}; change the reference, or the range of its inputs"
+                )

@@ -24,9 +24,10 @@ from pydantic import TypeAdapter
 from evokern.evaluation import bindings, reference
 from evokern.evaluation.memory import INPUT, PAGE, Board, SharedFile, view
 from evokern.evaluation.sandbox import environment
-from evokern.evaluation.worker import Worker
+from evokern.evaluation.worker import Fallen, Worker
 from evokern.machine import cache_folder
-from evokern.task import Precision, Shape, Task
+from evokern.outcome import Status
+from evokern.task import Precision, Shape, Task, shape_label
 
 KINDS = ("eager", "compile")
 IMPORT_TIMEOUT_NS = 120_000_000_000
@@ -59,20 +60,26 @@ def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int
 
 
 class CompileNotes:
-    """What became of `torch.compile` at each shape, remembered on this machine so that nobody waits for it twice."""
+    """Where `torch.compile` did not work out, and why; a time-out is remembered on this machine, so as to wait once."""
 
     def __init__(self, task: Task, threads: int, cap_s: float) -> None:
-        self._key = (task.hash, version("torch"), threads, cap_s)
+        self._key, self._cap_s = (task.hash, version("torch"), threads, cap_s), cap_s
+        self._here: dict[str, str] = {}
 
     def recall(self, shape: Shape) -> str | None:
         """Why there is no compiled baseline at `shape`; None when there is one, or when nobody tried."""
         path = self._path(shape)
-        return path.read_text() if path.exists() else None
+        return self._here.get(shape_label(shape)) or (path.read_text() if path.exists() else None)
 
-    def remember(self, shape: Shape, note: str) -> None:
+    def remember(self, shape: Shape, fall: Fallen) -> None:
+        """Notes what became of the process that compiled for `shape`."""
+        if fall.status is not Status.TIMED_OUT:
+            last = fall.evidence.detail.strip().splitlines()[-1:] or [fall.evidence.reason]
+            self._here[shape_label(shape)] = f"failed: {last[0]}"
+            return
         path = self._path(shape)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(note)
+        path.write_text(f"did not finish within {self._cap_s:g} s")
 
     def _path(self, shape: Shape) -> Path:
         text = json.dumps([*self._key, shape])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import cycle, islice
 from statistics import median
 
 import numpy
@@ -19,7 +19,7 @@ from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Board, Slot
-from evokern.evaluation.timing import Pairs, Plan, plan
+from evokern.evaluation.timing import LEAST_PAIRS, Pairs, Plan, plan
 from evokern.evaluation.worker import Fallen, Worker, start_runner
 from evokern.outcome import Cache, Status
 from evokern.settings import EvaluationSettings
@@ -92,13 +92,19 @@ class Bench:
     def duel(self, candidate: Worker, rival: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
         """Pairs of windows at `shape`, ABBA, one `Pairs` at a time; the candidate's outputs go into `tally`.
 
-        Ends early when the input sets run out, since no process meets a set twice.
+        Ends early when the input sets run out, since no candidate's process meets a set twice. Without a tally both
+        sides are trusted, and a few sets go round.
 
         Raises:
             Fallen: one of the two crashed or hung, or an output of the candidate is wrong.
         """
         slots = self._slots[shape_label(shape)]
-        cases = self.bank.sets(shape, (plan.pairs + 1) * plan.count)
+        fresh = (plan.pairs + 1) * plan.count
+        cases = (
+            self.bank.sets(shape, fresh)
+            if tally is not None
+            else cycle(self.bank.sets(shape, LEAST_PAIRS + plan.count))
+        )
         for turn in range(-1, plan.pairs):
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:

@@ -103,7 +103,7 @@ def compare(
     found = (ctypes.c_double * 3)()
     kind = _COMPARED.index(dtype)
     within = library().evokern_compare(output, kind, golden, count, block, bounds, one_bound, threads, found)
-    return Errors(*found, within=bool(within))
+    return Errors(found[0], found[1], found[2], bool(within))
 
 
 def await_order(control: int, turn: int, spin_ns: int) -> None:

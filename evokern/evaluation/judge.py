@@ -28,7 +28,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
 from evokern.protocols import Backend
 from evokern.registry import discover
-from evokern.task import Shape
+from evokern.task import Shape, shape_label
 
 CANDIDATE = "candidate"
 MOST_PROCESSES = 30
@@ -188,11 +188,19 @@ def serve(requests: int, replies: int) -> None:
         except EvokernError as error:
             outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
         except Fallen as fall:
-            message = f"{fall}; expected it to run\n{fall.evidence.detail}".rstrip()
-            outgoing.write(REPLY.dump_json(Refused(message)) + b"\n")
+            outgoing.write(REPLY.dump_json(Refused(_complaint(fall))) + b"\n")
         finally:
             if judge is not None:
                 judge.close()
+
+
+def _complaint(fall: Fallen) -> str:
+    """The text of the `EvokernError` that a rival's failure becomes."""
+    evidence = fall.evidence
+    where = f" at {shape_label(evidence.shape)}" if evidence.shape else ""
+    values = f" (expected {evidence.expected:.9g}, got {evidence.got})" if evidence.expected is not None else ""
+    what = "mend the seed kernel" if fall.worker == YARDSTICK else "expected PyTorch to run the reference"
+    return f"{fall.worker}{where}: {evidence.reason}{values}; {what}\n{evidence.detail}".rstrip()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
 from evokern.evaluation.worker import Fallen, Worker
-from evokern.outcome import Speedup, Status
+from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
@@ -32,9 +32,7 @@ class Rivals:
             yardstick: argv of the yardstick's runner; None when candidates meet the baselines directly.
         """
         self._bench, self._settings, self.yardstick = bench, settings, yardstick
-        self._workers: dict[str, Worker] = {
-            kind: baseline.start(kind, bench.task, bench.board, bench.threads, bench.cores) for kind in baseline.KINDS
-        }
+        self._workers = {kind: self._started(kind) for kind in baseline.KINDS}
         self._notes = baseline.CompileNotes(bench.task, bench.threads, settings.compile_cap_s)
         self._call_ns: dict[tuple[str, str], float] = {}
         self._over: dict[str, tuple[Speedup, ...]] = {}
@@ -48,38 +46,21 @@ class Rivals:
         """
         for kind in baseline.KINDS:
             self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
-        records = [self.prepare(kind, shape) for shape in self._bench.task.time for kind in baseline.KINDS]
+        for shape in self._bench.task.time:
+            for kind in baseline.KINDS:
+                self._prepare(kind, shape)
         if self.yardstick is not None:
-            self._workers[YARDSTICK] = self.fresh_yardstick()
+            yardstick = self._workers[YARDSTICK] = self.fresh_yardstick()
+            checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.task.check]
+            self._bench.check(yardstick, checks, Tally())
             for shape in self._bench.task.time:
                 self._over[shape_label(shape)] = self._bridge(shape)
-        return tuple(records)
-
-    def prepare(self, kind: str, shape: Shape) -> Baseline:
-        """First calls of a baseline at `shape`: compiles it, or says why it is not compiled.
-
-        Raises:
-            Fallen: eager PyTorch fails.
-        """
-        note = self._notes.recall(shape) if kind == "compile" else None
-        if note is None and kind in self._workers:
-            try:
-                cap_ns = self._settings.compile_cap_s * 1e9 if kind == "compile" else FIRST_CALL_TIMEOUT_NS
-                self._bench.alone(self._workers[kind], shape, timeout_ns=int(cap_ns))
-                call_ns = self._bench.alone(self._workers[kind], shape, calls=5)
-                self._call_ns[kind, shape_label(shape)] = call_ns
-                self._bench.note_call(shape, call_ns)
-                return Baseline(kind, shape, call_ns)
-            except Fallen as fall:
-                if kind == "eager":
-                    raise
-                note = self._left_out(fall, shape)
-        return Baseline(kind, shape, None, note or "not available")
+        return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in baseline.KINDS)
 
     def meet(self, shape: Shape) -> None:
         """Prepares every rival at a shape that has not been timed so far."""
         for kind in baseline.KINDS:
-            self.prepare(kind, shape)
+            self._prepare(kind, shape)
         if self.yardstick is not None:
             self._learn_yardstick(shape)
 
@@ -124,30 +105,51 @@ class Rivals:
         for worker in self._workers.values():
             worker.close()
 
+    def _started(self, kind: str) -> Worker:
+        bench = self._bench
+        return baseline.start(kind, bench.task, bench.board, bench.threads, bench.cores)
+
+    def _prepare(self, kind: str, shape: Shape) -> None:
+        """First calls of a baseline at `shape`; torch.compile compiles there, or it is noted why it did not."""
+        if kind == "compile" and self._notes.recall(shape) is not None:
+            return
+        cap_ns = self._settings.compile_cap_s * 1e9 if kind == "compile" else FIRST_CALL_TIMEOUT_NS
+        try:
+            self._bench.alone(self._workers[kind], shape, timeout_ns=int(cap_ns))
+            call_ns = self._bench.alone(self._workers[kind], shape, calls=7)
+        except Fallen as fall:
+            if kind != "compile":
+                raise
+            self._notes.remember(shape, fall)
+            self._workers[kind] = self._started(kind)
+            self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
+            for known in [shape for shape in self._bench.task.time if (kind, shape_label(shape)) in self._call_ns]:
+                self._bench.alone(self._workers[kind], known, timeout_ns=int(cap_ns))
+            return
+        self._learn(kind, shape, call_ns)
+
+    def _record(self, kind: str, shape: Shape) -> Baseline:
+        if (kind, shape_label(shape)) in self._call_ns:
+            bridged = [over.baseline_latency_ns for over in self.over(shape) if over.baseline == kind]
+            return Baseline(kind, shape, bridged[0] if bridged else self.call_ns(kind, shape))
+        return Baseline(kind, shape, None, self._notes.recall(shape) or "")
+
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The yardstick against each baseline, as well as a champion is measured."""
+        """The yardstick against each baseline: as many pairs as confirm a kernel."""
         self._learn_yardstick(shape)
-        call_ns = self.call_ns(YARDSTICK, shape)
-        found = []
+        yardstick_ns, found = self.call_ns(YARDSTICK, shape), []
         for name in self.names(shape, everyone=True)[1:]:
             pairs = Pairs()
-            plan = self._bench.plan(shape, max(call_ns, self.call_ns(name, shape)), self._settings.confirm_ms)
-            for pair in self._bench.duel(self._workers[YARDSTICK], self._workers[name], shape, plan, Tally()):
+            plan = self._bench.plan(shape, max(yardstick_ns, self.call_ns(name, shape)), self._settings.confirm_ms)
+            for pair in self._bench.duel(self._workers[YARDSTICK], self._workers[name], shape, plan, None):
                 pairs += pair
             found.append(speedup(name, pairs, self._bench.rng))
         return tuple(found)
 
     def _learn_yardstick(self, shape: Shape) -> None:
         call_ns = self._bench.alone(self._workers[YARDSTICK], shape, 3, FIRST_CALL_TIMEOUT_NS)
-        self._call_ns[YARDSTICK, shape_label(shape)] = call_ns
-        self._bench.note_call(shape, call_ns)
+        self._learn(YARDSTICK, shape, call_ns)
 
-    def _left_out(self, fall: Fallen, shape: Shape) -> str:
-        """torch.compile did not work out: its process is gone, and everybody is told."""
-        del self._workers["compile"]
-        if fall.status is not Status.TIMED_OUT:
-            last = fall.evidence.detail.strip().splitlines()[-1:] or [fall.evidence.reason]
-            return f"failed: {last[0]}"
-        note = f"did not finish within {self._settings.compile_cap_s:g} s"
-        self._notes.remember(shape, note)
-        return note
+    def _learn(self, name: str, shape: Shape, call_ns: float) -> None:
+        self._call_ns[name, shape_label(shape)] = call_ns
+        self._bench.note_call(shape, call_ns)
