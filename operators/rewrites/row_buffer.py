@@ -59,7 +59,7 @@ def _rows(at: LoopPlace) -> dict[str, list[tuple[Loop, list[Access]]]]:
 
 
 def _is_whole(syntax: Syntax, loop: Loop, first: Loop) -> bool:
-    """Whether `loop` has the range of `first`, from zero in steps of one, and a body to which statements can be added."""
+    """Whether `loop` has the range of `first`, from zero in steps of one, and a body with room for a statement."""
     same = (loop.variable, loop.upper) == (first.variable, first.upper)
     plain = loop.lower == "0" and loop.step == "1" and loop.body.type == "compound_statement"
     return same and plain and bool(loop.body.named_children) and not has_pragma(syntax, loop, "omp parallel")

@@ -103,11 +103,11 @@ def _is_legal(at: LoopPlace, stages: _Stages) -> bool:
     touched = [bases(stage) for stage in outer]
     if any(found is None for found in (*written, *touched)):
         return False
-    changes_scalar = {access.name for access in (*outer[1], *outer[2]) if access.writes and not access.index}
-    reads_scalar = {access.name for access in (*outer[0], *outer[2]) if not access.index}
+    changed = {access.name for access in (*outer[1], *outer[2]) if access.writes and not access.index}
+    read_early = {access.name for access in outer[0] if not access.index}
     early = touched[0] & (written[1] | written[2])  # type: ignore[operator]
     late = (touched[1] & written[2]) | (touched[2] & written[1])  # type: ignore[operator]
-    return not written[0] and not early and not late and not changes_scalar & reads_scalar
+    return not written[0] and not early and not late and not changed & read_early
 
 
 def _crossing(syntax: Syntax, stages: _Stages) -> dict[str, tuple[str, int]] | None:
@@ -120,16 +120,22 @@ def _crossing(syntax: Syntax, stages: _Stages) -> dict[str, tuple[str, int]] | N
     found: dict[str, tuple[str, int]] = {}
     for number, part in enumerate(parts[:2]):
         needed = {name for later in parts[number + 1 :] for name in _words(syntax, later)}
-        for node in part:
-            for name, shape in declared_in(node) if node.type == "declaration" else ():
-                kind = _FLOATING.match(syntax.text(node))
-                if name in needed and (kind is None or shape):
-                    return None
-                if name in needed and kind is not None:
-                    found[name] = (kind[1], number)
+        for name in (name for name in _made(syntax, part) if name in needed):
+            kind = _FLOATING.fullmatch(syntax.types.get(name, ""))
+            if kind is None:
+                return None
+            found[name] = (kind[1], number)
     made = {name for node in stages.core if node.type == "declaration" for name, _ in declared_in(node)}
     uses_core = any(made & _words(syntax, (node,)) for node in stages.indices)
     return None if index_names & set(found) or uses_core else found
+
+
+def _made(syntax: Syntax, part: Sequence[Node]) -> dict[str, None]:
+    """The names that a stage declares, or changes for later iterations, in source order."""
+    accesses = syntax.effects(*part).accesses
+    declared = {name for node in part if node.type == "declaration" for name, _ in declared_in(node)}
+    outer = {access.name for access in syntax.effects(*part).outer if access.writes and not access.index}
+    return dict.fromkeys(access.name for access in accesses if access.name in declared | outer)
 
 
 def _text(syntax: Syntax, loop: Loop, stages: _Stages, size: str) -> str:

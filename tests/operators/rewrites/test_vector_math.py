@@ -1,0 +1,85 @@
+"""The polynomials keep the error that their texts state, at every kind of argument."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy
+import pytest
+
+from tests.rewriting import labels, rewritten, run, small_task, step
+
+FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
+TASK = small_task(x="N")
+EXACT = {name: getattr(numpy, name) for name in FUNCTIONS if name != "erf"} | {"erf": numpy.vectorize(math.erf)}
+SPECIAL = (0.0, -0.0, numpy.inf, -numpy.inf, numpy.nan, 1e-45, -1e-45, 1e-38, 3.4028235e38, -3.4028235e38)
+BORDERS = (1, -1, 88.7, 88.8, -87.4, -103.9, -104.1, 0.625, -0.625, 9.02, 3.92, -3.92, numpy.nextafter(-1, 0), 2.0**-24)
+EDGES = numpy.array([*SPECIAL, *BORDERS], numpy.float32)
+
+
+def applied(function: str) -> str:
+    source = f"""
+extern "C" void kernel(const float* x, float* y, int64_t N) {{
+    for (int64_t n = 0; n < N; ++n) {{
+        y[n] = std::{function}(x[n]);
+    }}
+}}
+"""
+    return rewritten(source, TASK, step("vector_math", function), step("simd", "n[y]"))
+
+
+def grid() -> numpy.ndarray:
+    """Floats all over the range, by their bits, and densely where functions have their features."""
+    bits = numpy.arange(0, 2**32, 8191, dtype=numpy.uint32).view(numpy.float32)
+    return numpy.concatenate([bits, numpy.linspace(-20, 20, 200_001, dtype=numpy.float32), EDGES])
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_error_is_as_stated(function: str) -> None:
+    source, x = applied(function), grid()
+    stated = re.search(r"Max error (\d+(?:\.\d+)?) ulp", source)
+    assert stated
+    with numpy.errstate(all="ignore"):
+        got = run(source, TASK, {"N": len(x)}, x=x).astype(numpy.float64)
+        exact = EXACT[function](x.astype(numpy.float64))
+        rounded = exact.astype(numpy.float32)
+        finite = numpy.isfinite(rounded)
+        ulp = numpy.spacing(numpy.abs(rounded[finite])).astype(numpy.float64)
+        error = numpy.abs(got[finite] - exact[finite]) / ulp
+    assert error.max() <= float(stated[1])
+    assert error.max() > 0.4, "an error below half an ulp means that the polynomial was not what ran"
+    numpy.testing.assert_array_equal(got[~finite], rounded[~finite])
+
+
+def test_double_arguments_keep_the_library() -> None:
+    source = """
+extern "C" void kernel(const float* x, float* y, int64_t N) {
+    for (int64_t n = 0; n < N; ++n) {
+        const double wide = std::exp(static_cast<double>(x[n])) - std::expf(x[n]);
+        y[n] = wide * 1e6;
+    }
+}
+"""
+    x = numpy.linspace(0, 5, 100, dtype=numpy.float32)
+    after = rewritten(source, TASK, step("vector_math", "exp"))
+    assert after.count("vector_exp(static_cast<double>") == 1
+    got = run(after, TASK, {"N": 100}, x=x)
+    single = numpy.abs(numpy.exp(x.astype(numpy.float64)) * 2.0**-23 * 1e6)
+    assert (numpy.abs(got) <= single + 1e-6).all()
+
+
+def test_function_is_inserted_once_above_the_kernel() -> None:
+    source = 'extern "C" void kernel(const float* x, float* y, int64_t N) { y[0] = expf(x[0]) + std::exp(x[1]); }\n'
+    after = rewritten(source, TASK, step("vector_math", "exp"))
+    assert after.count("static inline float vector_exp(float x)") == 1
+    assert "vector_exp(x[0]) + vector_exp(x[1])" in after
+    assert after.index("static inline float vector_exp") < after.index('extern "C"')
+    again = after.replace("vector_exp(x[1])", "exp(x[1])")
+    assert rewritten(again, TASK, step("vector_math", "exp")) == after
+
+
+def test_sites_are_the_functions_that_are_called() -> None:
+    source = 'extern "C" void kernel(const float* x, float* y, int64_t N) { y[0] = std::erf(x[0]) + std::log1p(x[0]); }'
+    assert labels("vector_math", source, TASK) == ["log1p", "erf"]
+    assert labels("vector_math", source.replace("std::erf", "my_erf").replace("std::log1p", "sqrt"), TASK) == []
