@@ -148,11 +148,14 @@ class Dependences:
         return self._pointer_value(value) if value is not None else None
 
     def _pointer_value(self, node: Node) -> tuple[str, Polynomial] | None:
-        """(base, offset) of a pointer expression: ``row``, ``x + m * N`` or ``&x[m * N]``."""
+        """(base, offset) of a pointer expression: ``row``, ``x + m * N``, ``&x[m * N]`` or a vector's ``v.data()``."""
         if node.type == "parenthesized_expression":
             return self._pointer_value(node.named_children[0])
         if node.type == "identifier":
             return self._pointer(node, text_of(node))
+        vector = re.fullmatch(r"(\w+)\.data\(\)", text_of(node))
+        if vector:
+            return self._pointer(node, vector[1])
         inside = node.child_by_field_name("argument") if node.type == "pointer_expression" else None
         if inside is not None and inside.type == "subscript_expression" and text_of(node).startswith("&"):
             accesses = self._syntax.effects(inside).accesses

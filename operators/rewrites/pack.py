@@ -70,13 +70,17 @@ class Pack:
             " * ".join(dims) or "1" for dims in (tensor.dims[:at], tensor.dims[at : at + 1], tensor.dims[at + 1 :])
         ]
         kind = syntax.parameters[tensor.name].replace("const", "").replace("*", "").strip()
-        call = f"{INDENT}const std::vector<{kind}> {name} = transposed({', '.join([tensor.name, *sizes])});"
+        # Read through a plain pointer: inside a parallel region the compiler would reload a vector's own each time.
+        lines = (
+            f"{INDENT}const std::vector<{kind}> {name}_copy = transposed({', '.join([tensor.name, *sizes])});\n"
+            f"{INDENT}const {kind}* {name} = {name}_copy.data();  // {innermost} innermost\n"
+        )
         start = syntax.line_start(_enclosing(syntax, uses[0].access)[0].start)
         edits = [
             Edit(use.access.node.start_byte, use.access.node.end_byte, f"{name}[{_flat(use.index, tensor, order)}]")
             for use in uses
         ]
-        packed = syntax.edited(Edit(start, start, f"{call}  // {innermost} innermost\n"), *edits)
+        packed = syntax.edited(Edit(start, start, lines), *edits)
         return packed if _TRANSPOSED in packed.source else _with_function(packed)
 
 

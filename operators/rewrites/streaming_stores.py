@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 TILES = ("64", "128", "256", "512", "1024")
 
 STREAM = """
-// Copies `count` elements past the caches; lines that are not filled completely take the ordinary way.
 template <class T>
 static inline void stream_copy(T* to, const T* from, int64_t count) {
+    // Copies `count` elements past the caches; lines that are not filled completely take the ordinary way.
     int64_t i = 0;
 #if defined(__AVX512F__)
     constexpr int64_t step = 64 / sizeof(T);
@@ -43,8 +43,8 @@ static inline void stream_copy(T* to, const T* from, int64_t count) {
     for (; i < count; ++i) to[i] = from[i];
 }
 
-// Streamed stores are visible to everyone after this. Other threads' are since the barrier that ended their loop.
 static inline void stream_fence() {
+    // Streamed stores are visible to everyone after this; other threads' are since the barrier that ended their loop.
 #if defined(__SSE__)
     _mm_sfence();
 #endif

@@ -33,7 +33,7 @@ class VectorMath:
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:  # noqa: ARG002
         syntax = parse(kernel)
         calls = _calls(syntax, step.site) if step.site in FUNCTIONS else []
-        if not calls:
+        if not calls or step.options:
             return None
         name = f"vector_{step.site}"
         edits = definition(syntax, name, function_text(step.site))

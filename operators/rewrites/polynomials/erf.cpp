@@ -1,6 +1,6 @@
-// erf as an odd rational function (degree 11 over 10), fitted minimax on |x| <= 3.92, where it rounds to 1.
-// Max error 6 ulp (4e-7 absolute).
 static inline float vector_erf(float x) {
+    // erf as an odd rational function (degree 11 over 10), fitted minimax on |x| <= 3.92, where it rounds to 1.
+    // Max error 6 ulp (4e-7 absolute).
     const float inside = x < -3.92f ? -3.92f : x > 3.92f ? 3.92f : x;
     const float t = inside * inside;
     float p = 2.05008359e-6f;

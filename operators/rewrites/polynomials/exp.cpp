@@ -1,5 +1,5 @@
-// e^x = 2^n e^r with |r| <= ln(2)/2 and a polynomial of degree 6. Max error 1.0 ulp, denormal results included.
 static inline float vector_exp(float x) {
+    // e^x = 2^n e^r with |r| <= ln(2)/2 and a polynomial of degree 6. Max error 1.0 ulp, denormal results included.
     const float inside = x < -104.0f ? -104.0f : x > 89.0f ? 89.0f : x;
     const float n = std::nearbyint(inside * 1.44269504f);
     float r = std::fma(n, -0.693145752f, inside);

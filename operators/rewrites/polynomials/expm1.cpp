@@ -1,5 +1,5 @@
-// e^x - 1 = 2^n (e^r - 1) + (2^n - 1), accurate near zero too. Max error 1.5 ulp.
 static inline float vector_expm1(float x) {
+    // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), accurate near zero too. Max error 1.5 ulp.
     const float inside = x < -20.0f ? -20.0f : x > 89.0f ? 89.0f : x;
     const float n = std::nearbyint(inside * 1.44269504f);
     float r = std::fma(n, -0.693145752f, inside);

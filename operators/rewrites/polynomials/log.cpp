@@ -1,5 +1,5 @@
-// log x = k ln(2) + log(1 + f) with 1 + f in [2/3, 4/3) and a polynomial of degree 10. Max error 1.0 ulp.
 static inline float vector_log(float x) {
+    // log x = k ln(2) + log(1 + f) with 1 + f in [2/3, 4/3) and a polynomial of degree 10. Max error 1.0 ulp.
     const bool denormal = x < 1.17549435e-38f;
     const int32_t bits = std::bit_cast<int32_t>(denormal ? x * 8388608.0f : x);
     const int32_t power = (bits - 0x3f2aaaab) >> 23;

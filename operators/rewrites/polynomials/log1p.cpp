@@ -1,5 +1,5 @@
-// log(1 + x) with 1 + x = 2^k (1 + f) and f formed from x, not from the rounded sum. Max error 2 ulp, 1.0 for normal x.
 static inline float vector_log1p(float x) {
+    // log(1 + x) with 1 + x = 2^k (1 + f) and f formed from x, not from the rounded sum. Max error 2 ulp, 1.0 for normal x.
     const int32_t power = (std::bit_cast<int32_t>(1.0f + x) - 0x3f2aaaab) >> 23;
     const float scale = std::bit_cast<float>((129 - power) << 23);  // 4 / 2^k: 2^-128 would be denormal
     const float f = std::fma(scale, 0.25f * x, std::fma(scale, 0.25f, -1.0f));

@@ -1,5 +1,5 @@
-// tanh: an odd polynomial for |x| < 0.625, beyond it 1 - 2 / (e^2x + 1). Max error 1.5 ulp.
 static inline float vector_tanh(float x) {
+    // tanh: an odd polynomial for |x| < 0.625, beyond it 1 - 2 / (e^2x + 1). Max error 1.5 ulp.
     const float size = std::fabs(x), t = x * x;
     float p = -0.00570496777f;
     p = std::fma(p, t, 0.0206390675f);
