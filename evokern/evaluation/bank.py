@@ -18,6 +18,8 @@ from evokern.task import Shape, Task, shape_label
 MEMORY_BYTES = 2 << 30
 """For the sets of all shapes together."""
 LEAST_SETS, MOST_SETS = 7, 256
+FEW_DISTRIBUTIONS = 3
+"""Of a champion's checks at large shapes, whose golden results cost seconds; its timed calls add the first one."""
 RENEW_EVERY = 20
 """Loans after which the oldest set is replaced by a new one."""
 
@@ -47,8 +49,12 @@ class Bank:
         return self._checks[label]
 
     def fresh(self, shape: Shape) -> Iterator[Case]:
-        """As `checks`, with new seeds, made one by one and not kept."""
-        for name in inputs.distributions(self._task):
+        """Cases with new seeds, made one by one and not kept: where calls are timed, of a few random distributions."""
+        names = inputs.distributions(self._task)
+        if shape not in self._task.check:
+            names = names[1:]
+            names = tuple(secrets.SystemRandom().sample(names, min(len(names), FEW_DISTRIBUTIONS)))
+        for name in names:
             case = self._case(shape, name)
             if not all(envelope.inconclusive for envelope in case.envelopes):
                 yield case
@@ -69,7 +75,9 @@ class Bank:
         while len(stock) < min(count, self.capacity(shape)):
             stock.append(self._timed(shape))
         self._loans += 1
-        if self._loans % RENEW_EVERY == 0:
+        if self._loans % FEW_DISTRIBUTIONS = 3
+"""Of a champion's checks at large shapes, whose golden results cost seconds; its timed calls add the first one."""
+RENEW_EVERY == 0:
             stock.pop(0)
             stock.append(self._timed(shape))
         yield from stock[:count]

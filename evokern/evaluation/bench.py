@@ -28,7 +28,7 @@ from evokern.task import Shape, Task, shape_label
 SLOT_MEMORY_BYTES = 256 << 20
 """For the slots of one timed shape."""
 LEAST_SLOTS, MOST_SLOTS = 2, 32
-LEAST_TIMEOUT_NS = 2_000_000_000
+LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 
 
 class Bench:
@@ -49,16 +49,11 @@ class Bench:
         self._slots: dict[str, list[Slot]] = {}
         for slot in self.board.slots:
             self._slots.setdefault(shape_label(slot.shape), []).append(slot)
-        self._call_ns: dict[str, float] = {}
+        self._allowed_ns: dict[str, float] = {}
 
-    def note_call(self, shape: Shape, call_ns: float) -> None:
-        """Remembers what a call of the slowest rival takes at `shape`: time-outs follow from it."""
-        label = shape_label(shape)
-        self._call_ns[label] = max(call_ns, self._call_ns.get(label, 0.0))
-
-    def timeout_ns(self, shape: Shape, count: int) -> int:
-        """How long `count` calls may take: 50 times the baseline, at least 2 s."""
-        return max(LEAST_TIMEOUT_NS, int(50 * count * self._call_ns.get(shape_label(shape), 0.0)))
+    def allow(self, shape: Shape, call_ns: float) -> None:
+        """Sets how long one call of a candidate may take at `shape`; it is 2 s at least."""
+        self._allowed_ns[shape_label(shape)] = call_ns
 
     def plan(self, shape: Shape, call_ns: float, budget_ms: float) -> Plan:
         """As `timing.plan`, within the slots that there are at `shape`."""
@@ -135,7 +130,8 @@ class Bench:
             self.board.stage(slot, case.inputs)
             self.board.poison(slot, salt)
         shape = slots[0].shape
-        limit = timeout_ns or self.timeout_ns(shape, len(slots))
+        allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))
+        limit = timeout_ns or (TRUSTED_TIMEOUT_NS if tally is None else allowed_ns)
         took = worker.run(slots[0].number, len(slots), self.cache is Cache.HOT, shape, stage, limit)
         if tally is not None:
             for slot, case in zip(slots, cases, strict=True):

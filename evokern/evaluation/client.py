@@ -68,6 +68,11 @@ class Judge:
             raise EvokernError(f"the judge answered {type(reply).__name__} where Judged was expected")
         return reply.evaluation
 
+    @property
+    def process_id(self) -> int:
+        """Of the judge, which leads its own session."""
+        return self._process.pid
+
     def close(self) -> None:
         """Ends the judge and everything that it started."""
         if self._process.poll() is None:

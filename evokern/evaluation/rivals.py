@@ -1,12 +1,12 @@
 """What candidates are timed against: the yardstick (a kernel), eager PyTorch and `torch.compile`; and an A/A run.
 
-In a search, candidates meet the yardstick only, and what the yardstick is worth against the baselines is measured here
+In a search, candidates meet the fastest of them only, and what that one is worth against the others is measured here
 once. Every rival is frozen except in its own windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from evokern.evaluation import baseline
 from evokern.evaluation.bench import Bench
@@ -18,8 +18,7 @@ from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
-YARDSTICK = "yardstick"
-FIRST_CALL_TIMEOUT_NS = 60_000_000_000
+CANDIDATE, YARDSTICK = "candidate", "yardstick"
 
 
 class Rivals:
@@ -29,7 +28,7 @@ class Rivals:
         """Spawns the baselines, so that they import PyTorch while the judge prepares its bank.
 
         Args:
-            yardstick: argv of the yardstick's runner; None when candidates meet the baselines directly.
+            yardstick: argv of the yardstick's runner; None when there is none.
         """
         self._bench, self._settings, self.yardstick = bench, settings, yardstick
         self._workers = {kind: self._started(kind) for kind in baseline.KINDS}
@@ -53,8 +52,10 @@ class Rivals:
             yardstick = self._workers[YARDSTICK] = self.fresh_yardstick()
             checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.task.check]
             self._bench.check(yardstick, checks, Tally())
-            for shape in self._bench.task.time:
-                self._over[shape_label(shape)] = self._bridge(shape)
+        for shape in self._bench.task.time:
+            if self.yardstick is not None:
+                self._learn_yardstick(shape)
+            self._over[shape_label(shape)] = self._bridge(shape)
         return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in baseline.KINDS)
 
     def meet(self, shape: Shape) -> None:
@@ -64,11 +65,9 @@ class Rivals:
         if self.yardstick is not None:
             self._learn_yardstick(shape)
 
-    def names(self, shape: Shape, everyone: bool) -> list[str]:
-        """Whom a candidate meets at `shape`: the yardstick, or (also when there is none) every baseline too."""
-        own = [YARDSTICK] if self.yardstick is not None else []
-        known = [kind for kind in baseline.KINDS if (kind, shape_label(shape)) in self._call_ns]
-        return own + known if everyone or not own else own
+    def names(self, shape: Shape) -> list[str]:
+        """Every rival at `shape`, the fastest first: it is the one that candidates of a search meet."""
+        return sorted((name for name, label in self._call_ns if label == shape_label(shape)), key=self._speed(shape))
 
     def call_ns(self, name: str, shape: Shape) -> float:
         """About what a call of the rival takes; what sample plans are made from."""
@@ -78,7 +77,7 @@ class Rivals:
         return self._workers[name]
 
     def over(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The yardstick over each baseline at `shape`."""
+        """The fastest rival over each other one at `shape`."""
         return self._over.get(shape_label(shape), ())
 
     def fresh_yardstick(self) -> Worker:
@@ -86,19 +85,19 @@ class Rivals:
         assert self.yardstick is not None
         return self._bench.runner(YARDSTICK, self.yardstick)
 
-    def floor(self, candidate: Sequence[str], shape: Shape, plan: Plan, processes: int) -> float:
-        """The noise floor of `plan`: the yardstick (or `candidate`) against a second process of itself.
+    def floor(self, command: Sequence[str], shape: Shape, plan: Plan, processes: int) -> float:
+        """The noise floor of `plan`: a kernel against a second process of itself.
 
-        Measured once per judge, and each time where several processes are asked for.
+        Measured with the first kernel that asks, and afresh where several processes are asked for.
         """
-        key, command = (shape_label(shape), plan), self.yardstick or candidate
+        key = (shape_label(shape), plan)
         if processes > 1 or key not in self._floors:
-            same = Pairs()
+            same, bench = Pairs(), self._bench
             for _ in range(processes):
-                with self._bench.runner(YARDSTICK, command) as one, self._bench.runner(YARDSTICK, command) as other:
-                    for pair in self._bench.duel(one, other, shape, plan, None):
+                with bench.runner(CANDIDATE, command) as one, bench.runner(CANDIDATE, command) as other:
+                    for pair in bench.duel(one, other, shape, plan, None):
                         same += pair
-            self._floors[key] = noise_floor(same, self._bench.rng)
+            self._floors[key] = noise_floor(same, bench.rng)
         return self._floors[key]
 
     def close(self) -> None:
@@ -113,9 +112,9 @@ class Rivals:
         """First calls of a baseline at `shape`; torch.compile compiles there, or it is noted why it did not."""
         if kind == "compile" and self._notes.recall(shape) is not None:
             return
-        cap_ns = self._settings.compile_cap_s * 1e9 if kind == "compile" else FIRST_CALL_TIMEOUT_NS
+        cap_ns = int(self._settings.compile_cap_s * 1e9) if kind == "compile" else None
         try:
-            self._bench.alone(self._workers[kind], shape, timeout_ns=int(cap_ns))
+            self._bench.alone(self._workers[kind], shape, timeout_ns=cap_ns)
             call_ns = self._bench.alone(self._workers[kind], shape, calls=7)
         except Fallen as fall:
             if kind != "compile":
@@ -124,7 +123,7 @@ class Rivals:
             self._workers[kind] = self._started(kind)
             self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
             for known in [shape for shape in self._bench.task.time if (kind, shape_label(shape)) in self._call_ns]:
-                self._bench.alone(self._workers[kind], known, timeout_ns=int(cap_ns))
+                self._bench.alone(self._workers[kind], known, timeout_ns=cap_ns)
             return
         self._learn(kind, shape, call_ns)
 
@@ -135,21 +134,24 @@ class Rivals:
         return Baseline(kind, shape, None, self._notes.recall(shape) or "")
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The yardstick against each baseline: as many pairs as confirm a kernel."""
-        self._learn_yardstick(shape)
-        yardstick_ns, found = self.call_ns(YARDSTICK, shape), []
-        for name in self.names(shape, everyone=True)[1:]:
+        """The fastest rival against each other one: as many pairs as confirm a kernel."""
+        found, (fastest, *others) = [], self.names(shape)
+        for name in others:
             pairs = Pairs()
-            plan = self._bench.plan(shape, max(yardstick_ns, self.call_ns(name, shape)), self._settings.confirm_ms)
-            for pair in self._bench.duel(self._workers[YARDSTICK], self._workers[name], shape, plan, None):
+            plan = self._bench.plan(shape, self.call_ns(name, shape), self._settings.confirm_ms)
+            for pair in self._bench.duel(self._workers[fastest], self._workers[name], shape, plan, None):
                 pairs += pair
             found.append(speedup(name, pairs, self._bench.rng))
         return tuple(found)
 
     def _learn_yardstick(self, shape: Shape) -> None:
-        call_ns = self._bench.alone(self._workers[YARDSTICK], shape, 3, FIRST_CALL_TIMEOUT_NS)
+        call_ns = self._bench.alone(self._workers[YARDSTICK], shape, calls=3)
         self._learn(YARDSTICK, shape, call_ns)
 
     def _learn(self, name: str, shape: Shape, call_ns: float) -> None:
         self._call_ns[name, shape_label(shape)] = call_ns
-        self._bench.note_call(shape, call_ns)
+        fastest, own = self.names(shape)[0], self._call_ns.get((YARDSTICK, shape_label(shape)), 0.0)
+        self._bench.allow(shape, max(50 * self.call_ns(fastest, shape), 3 * own))
+
+    def _speed(self, shape: Shape) -> Callable[[str], float]:
+        return lambda name: self.call_ns(name, shape)
