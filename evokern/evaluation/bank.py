@@ -75,9 +75,7 @@ class Bank:
         while len(stock) < min(count, self.capacity(shape)):
             stock.append(self._timed(shape))
         self._loans += 1
-        if self._loans % FEW_DISTRIBUTIONS = 3
-"""Of a champion's checks at large shapes, whose golden results cost seconds; its timed calls add the first one."""
-RENEW_EVERY == 0:
+        if self._loans % RENEW_EVERY == 0:
             stock.pop(0)
             stock.append(self._timed(shape))
         yield from stock[:count]
