@@ -13,8 +13,10 @@ from math import sqrt
 import torch
 
 from evokern.errors import EvokernError
+from evokern.evaluation import bindings
+from evokern.task import DType
 
-_CHUNK = 1 << 16
+CHUNK = 1 << 16
 """Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
 
 
@@ -23,7 +25,7 @@ class Envelope:
     """The bounds on t - golden for one output of one case, and the reference's own error as the unit of measure."""
 
     block: int
-    """Elements per block of the flattened output (whole rows where rows are short): no bad tile hides in a good whole."""
+    """Elements per block of the flattened output (a row, or several short ones): no bad one hides among good."""
     max_bounds: tuple[float, ...]
     """Largest |t - golden| allowed in each block; a single bound holds for all."""
     rms_bound: float
@@ -73,23 +75,24 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
         return Comparison(False, True, 0.0, 0.0, envelope.inconclusive)
     if envelope.exact:
         return _compare_exactly(output, golden)
-    flat, wanted = output.reshape(-1), golden.reshape(-1)
+    flat, wanted = output.reshape(-1).contiguous(), golden.reshape(-1).contiguous()
     bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64)
-    within, largest, squares, total = True, 0.0, 0.0, 0.0
-    for start, difference in _differences(flat, wanted, envelope.block):
-        tops = block_max(difference, envelope.block)
-        first = start // envelope.block
-        allowed = bounds if len(bounds) == 1 else bounds[first : first + len(tops)]
-        within &= bool((tops <= allowed).all())
-        largest = _larger(largest, tops.max().item())
-        squares += torch.dot(difference, difference).item()
-        total += difference.sum().item()
+    found = bindings.compare(
+        flat.data_ptr(),
+        DType(str(output.dtype).removeprefix("torch.")),
+        wanted.data_ptr(),
+        flat.numel(),
+        envelope.block,
+        bounds.data_ptr(),
+        len(bounds) == 1,
+        torch.get_num_threads(),
+    )
     count = max(1, flat.numel())
-    rms, bias = sqrt(squares / count), abs(total / count)
-    errors = (_in_units(largest, envelope.max_unit), _in_units(rms, envelope.rms_unit))
-    if within and rms <= envelope.rms_bound and bias <= envelope.bias_bound:
+    rms, bias = sqrt(found.squares / count), abs(found.sum / count)
+    errors = (_in_units(found.largest, envelope.max_unit), _in_units(rms, envelope.rms_unit))
+    if found.within and rms <= envelope.rms_bound and bias <= envelope.bias_bound:
         return Comparison(True, False, *errors)
-    if not within:
+    if not found.within:
         reason = "an element is outside the error that honest arithmetic makes"
     elif not rms <= envelope.rms_bound:
         reason = f"root-mean-square error {rms:.3g}, expected at most {envelope.rms_bound:.3g}"
@@ -107,8 +110,8 @@ def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
 
 
 def _differences(output: torch.Tensor, golden: torch.Tensor, block: int) -> Iterator[tuple[int, torch.Tensor]]:
-    """(start, output - golden) in float64, chunks of whole blocks; equal non-finite values differ by 0, others by NaN."""
-    step = max(1, _CHUNK // block) * block
+    """(start, output - golden) in float64, by whole blocks; equal infinities and NaN differ by 0, unequal by NaN."""
+    step = max(1, CHUNK // block) * block
     for start in range(0, golden.numel(), step):
         got, wanted = output[start : start + step], golden[start : start + step]
         difference = torch.sub(got, wanted)
@@ -163,10 +166,6 @@ def _index_of(place: int, shape: torch.Size) -> tuple[int, ...]:
         place, last = divmod(place, size)
         index.append(last)
     return tuple(reversed(index))
-
-
-def _larger(left: float, right: float) -> float:
-    return right if right != right or right > left else left
 
 
 def _in_units(error: float, unit: float) -> float:

@@ -1,6 +1,6 @@
-"""Golden results: the reference in float64 on exactly upcast inputs, and how far from them honest arithmetic may be.
+"""Golden results: the reference in float64 on exactly upcast inputs.
 
-Computed in the judge only, after a worker has loaded; a golden result never leaves the judge's memory.
+Computed in the judge only; a golden result never leaves its memory.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import ceil, sqrt
+from math import ceil
 from typing import Any
 
 import torch
@@ -17,23 +17,23 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evokern.evaluation import inputs as drawing
 from evokern.evaluation import reference as referencing
-from evokern.evaluation.gate import Envelope, block_max
-from evokern.task import DType, Precision, Shape, Task, Tensor
+from evokern.evaluation.gate import Envelope
+from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
+from evokern.task import Precision, Shape, Task
 
-_SIGNIFICANT_BITS = {DType.FLOAT64: 53, DType.FLOAT32: 24, DType.FLOAT16: 11, DType.BFLOAT16: 8}
 _POLICY_BITS = {Precision.IEEE: 53, Precision.TF32: 11, Precision.REDUCED: 8}
-"""What each policy lets arithmetic keep of its operands."""
+"""Significant bits that each policy lets arithmetic keep of its operands."""
 
 _RUNS = 8
-"""Jittered reference runs of a sensitivity study."""
 _FEWER_RUNS = 2
-_SLOW_RUN_S = 0.3
-"""From here on a study takes `_FEWER_RUNS`: so many elements were jittered that the maximum moves little."""
+_SLOW_RUN_S = 0.1
+"""A study takes `_RUNS` jittered runs, or `_FEWER_RUNS` where a run takes longer than this: the maximum is then over so
+many elements that further runs hardly move it (tests/benchmarks/gate.py prints by how much)."""
 
-_MOST_BLOCKS = 4096
-_SMALLEST_BLOCK = 64
-_FEWEST_FOR_EXACT = 64
-"""Fewer integers than this can be exact by luck (a mean of three), where an honest reciprocal is not."""
+_ENOUGH = 256
+_MOST_DRAWS = 8
+"""A few elements can be right by luck, and then no honest kernel is as good as the reference: an output is studied over
+as many draws as give `_ENOUGH` elements, up to `_MOST_DRAWS`."""
 
 
 @dataclass(frozen=True)
@@ -70,225 +70,101 @@ class Oracle:
         """Inputs drawn from `seed`, their golden results and envelopes.
 
         Args:
-            envelopes: of an earlier case of the same shape and distribution. They are taken over, without a study
-                of the reference's sensitivity, when these golden results are like those.
+            envelopes: of an earlier case of the same shape and distribution. They are taken over, which saves the
+                study of the reference's sensitivity, when these golden results resemble those.
 
         Raises:
             EvokernError: the reference raises or breaks the task's promises.
         """
         inputs = drawing.draw(self.task, shape, distribution, seed)
-        exact = tuple(_widened(tensor) for tensor in inputs)
         started = time.perf_counter()
-        golden = self._golden(exact, shape)
-        run_s = time.perf_counter() - started
-        golden = tuple(
-            _as_rounded(result, declared) for result, declared in zip(golden, self.task.returns, strict=True)
-        )
-        if envelopes is not None and all(map(_is_like, golden, envelopes)):
+        golden = self._golden(_widened(inputs), shape)
+        runs = _RUNS if time.perf_counter() - started < _SLOW_RUN_S else _FEWER_RUNS
+        if envelopes is not None and all(map(is_like, golden, envelopes)):
             shared = tuple(replace(envelope, max_bounds=(max(envelope.max_bounds),)) for envelope in envelopes)
             return Case(shape, seed, distribution, inputs, golden, shared)
-        runs = _RUNS if run_s < _SLOW_RUN_S else _FEWER_RUNS
-        studied = self._study(shape, distribution, seed, inputs, exact, golden, runs)
-        return Case(shape, seed, distribution, inputs, golden, studied)
+        longest = max((size for tensor in self.task.inputs for size in tensor.extents(shape)), default=1)
+        studies = [Study(tensor, tensor.extents(shape), longest) for tensor in self.task.returns]
+        self._study(studies, shape, inputs, golden, seed, runs)
+        smallest = min(result.numel() for result in golden)
+        for draw in range(1, min(_MOST_DRAWS, ceil(_ENOUGH / max(1, smallest)))):
+            more = drawing.draw(self.task, shape, distribution, seed + draw)
+            self._study(studies, shape, more, self._golden(_widened(more), shape), seed + draw, _FEWER_RUNS)
+        probe = distribution == "integers"
+        return Case(shape, seed, distribution, inputs, golden, tuple(study.envelope(probe) for study in studies))
 
-    def _golden(self, exact: tuple[torch.Tensor, ...], shape: Shape) -> tuple[torch.Tensor, ...]:
+    def _golden(self, wide: tuple[torch.Tensor, ...], shape: Shape) -> tuple[torch.Tensor, ...]:
         with _in_float64():
-            outputs = referencing.call(self.task, self._reference, exact, shape)
+            outputs = referencing.call(self.task, self._reference, wide, shape)
         referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False)
         return tuple(
-            output.double().contiguous() if declared.dtype.is_float else output.contiguous()
+            _representable(_owned(output, wide), drawing.dtype_of(declared))
             for output, declared in zip(outputs, self.task.returns, strict=True)
         )
 
     def _study(
         self,
+        studies: list[Study],
         shape: Shape,
-        distribution: str,
-        seed: int,
         inputs: tuple[torch.Tensor, ...],
-        exact: tuple[torch.Tensor, ...],
         golden: tuple[torch.Tensor, ...],
+        seed: int,
         runs: int,
-    ) -> tuple[Envelope, ...]:
-        """The reference's own error and its sensitivity to the last bit of its inputs, as envelopes."""
-        reduced = tuple(_rounded_to(tensor, self._bits(tensor)) for tensor in inputs)
+    ) -> None:
+        """Adds to `studies` the reference's own error on `inputs`, and its sensitivity to their last bits."""
+        generator = torch.Generator().manual_seed(~seed % 2**63)
+        wide = _widened(inputs)
+        for _ in range(runs):
+            moved = tuple(
+                jittered(exact, self._bits(tensor), generator) if tensor.is_floating_point() else tensor
+                for exact, tensor in zip(wide, inputs, strict=True)
+            )
+            for study, result, wanted in zip(studies, self._golden(moved, shape), golden, strict=True):
+                study.add_jittered(result, wanted)
+        reduced = tuple(rounded(tensor, _POLICY_BITS[self.task.precision]) for tensor in inputs)
         ref = referencing.call(self.task, self._reference, reduced, shape)
         referencing.verify_outputs(self.task, shape, ref, expect_dtype=True)
-        blocks = [_block_of(tensor.extents(shape)) for tensor in self.task.returns]
-        sensitivities = [_Sensitivity(block) for block in blocks]
-        generator = torch.Generator().manual_seed(seed % 2**63 ^ 1)
-        halves = [_ulp(wide, self._bits(tensor)).mul_(0.5) for tensor, wide in zip(inputs, exact, strict=True)]
-        for _ in range(runs):
-            jittered = tuple(_jittered(wide, half, generator) for wide, half in zip(exact, halves, strict=True))
-            for sensitivity, result, moved in zip(sensitivities, golden, self._golden(jittered, shape), strict=True):
-                if result.is_floating_point():
-                    sensitivity.add(moved, result)
-        probe = distribution == "integers" and self.task.precision is Precision.IEEE
-        return tuple(
-            _envelope(declared, *found, probe)
-            for declared, *found in zip(self.task.returns, golden, ref, sensitivities, strict=True)
-        )
+        for study, result, wanted in zip(studies, ref, golden, strict=True):
+            study.add_reference(result, wanted)
 
     def _bits(self, tensor: torch.Tensor) -> int:
-        if not tensor.is_floating_point():
-            return 53
-        dtype = DType(str(tensor.dtype).removeprefix("torch."))
-        return min(_SIGNIFICANT_BITS[dtype], _POLICY_BITS[self.task.precision])
+        return min(SIGNIFICANT_BITS[tensor.dtype], _POLICY_BITS[self.task.precision])
 
 
-class _Sensitivity:
-    """max |f(jittered) - f| of each block over the runs, and its root mean square."""
-
-    def __init__(self, block: int) -> None:
-        self.block = block
-        self.tops = torch.zeros(1, dtype=torch.float64)
-        self._squares, self._count = 0.0, 0
-
-    def add(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
-        difference = _finite(moved - golden).reshape(-1)
-        self.tops = torch.maximum(self.tops, block_max(difference, self.block))
-        self._squares += torch.dot(difference, difference).item()
-        self._count += difference.numel()
-
-    @property
-    def rms(self) -> float:
-        return sqrt(self._squares / max(1, self._count))
+def _widened(tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return tuple(tensor.double() if tensor.is_floating_point() else tensor for tensor in tensors)
 
 
-def _envelope(
-    declared: Tensor, golden: torch.Tensor, ref: torch.Tensor, sensitivity: _Sensitivity, probe: bool
-) -> Envelope:
-    block = sensitivity.block
-    if not declared.dtype.is_float:
-        return Envelope(block, (0.0,), 0.0, 0.0, 0.0, 0.0, exact=True)
-    golden, wide = golden.reshape(-1), ref.reshape(-1).double()
-    same = (wide == golden) | (wide.isnan() & golden.isnan())
-    if not bool((same | (wide.isfinite() & golden.isfinite())).all()):
-        return replace(_NOTHING, inconclusive="the reference is not finite in the task's precision, but golden is")
-    errors = torch.where(same, 0.0, wide - golden)
-    finite = _finite(golden)
-    ulp = _ulp(finite, _SIGNIFICANT_BITS[declared.dtype])
-    rounding_rms = _rms(ulp) / sqrt(12)
-    error_max, error_rms = errors.abs().max().item(), _rms(errors)
-    golden_max, golden_rms = finite.abs().max().item(), _rms(finite)
-    if error_max > 0.1 * golden_max:
-        reason = (
-            f"ill-conditioned: the reference itself is off by {error_max:.3g} where golden is at most {golden_max:.3g}"
-        )
-        return replace(_NOTHING, inconclusive=reason)
-    if declared.dtype is DType.FLOAT64:
-        # Golden has the reference's own rounding errors, so that their difference says nothing; sensitivity does.
-        error_rms, error_max = sensitivity.rms, sensitivity.tops.max().item()
-    # Where golden happens to be representable (sums of halves, copies, a lucky single element) the measured rounding
-    # is zero by luck, and no honest kernel could pass; so rounding counts for at least what it is on average.
-    rms_unit = max(error_rms, rounding_rms)
-    if declared.dtype.bytes > 2:
-        rms_bound = 4 * rms_unit + rounding_rms
-    else:
-        rms_bound = 1.5 * rounding_rms + 4 * max(0.0, rms_unit - rounding_rms)
-    # A mean of n honest errors strays by rms / sqrt(n); a systematic error does not shrink.
-    bias = abs(errors.mean().item())
-    bias_bound = 4 * bias + rounding_rms + 4 * rms_bound / sqrt(golden.numel())
-    bounds = 8 * sensitivity.tops + block_max(ulp, block)
-    exact = probe and _is_exact(golden, wide, _SIGNIFICANT_BITS[declared.dtype])
-    max_unit = max(error_max, ulp.max().item() / 2)
-    return Envelope(
-        block, tuple(bounds.tolist()), rms_bound, bias_bound, max_unit, rms_unit, golden_max, golden_rms, exact
-    )
+def _owned(output: torch.Tensor, inputs: tuple[torch.Tensor, ...]) -> torch.Tensor:
+    """`output` contiguous in memory of its own: a reference may return an input as it is."""
+    own = (output.double() if output.is_floating_point() else output).contiguous()
+    return own.clone() if any(own.data_ptr() == tensor.data_ptr() for tensor in inputs) else own
 
 
-_NOTHING = Envelope(1, (0.0,), 0.0, 0.0, 0.0, 0.0)
-
-
-def _is_exact(golden: torch.Tensor, ref: torch.Tensor, bits: int) -> bool:
-    """All of a linear operator's results on small integers are integers that every order of summation gets right."""
-    return (
-        golden.numel() >= _FEWEST_FOR_EXACT
-        and bool((golden == ref).all())
-        and bool((golden == golden.round()).all())
-        and golden.abs().max().item() < 2**bits
-    )
-
-
-def _is_like(golden: torch.Tensor, envelope: Envelope) -> bool:
-    """Whether an envelope of another draw holds here: the same distribution, and tails that weigh little."""
-    if envelope.exact and not golden.is_floating_point():
-        return True
-    if envelope.exact or envelope.inconclusive:
-        return False
-    finite = _finite(golden.reshape(-1))
-    rms, largest = _rms(finite), finite.abs().max().item()
-    return abs(rms - envelope.golden_rms) <= 0.05 * envelope.golden_rms and (
-        0.5 * envelope.golden_max <= largest <= 2 * envelope.golden_max
-    )
-
-
-def _block_of(extents: tuple[int, ...]) -> int:
-    """Elements per block: a row, or as many rows as make a block worth its bound."""
-    count, row = 1, extents[-1] if extents else 1
-    for extent in extents:
-        count *= extent
-    least = max(_SMALLEST_BLOCK, ceil(count / _MOST_BLOCKS))
-    return least if row > 1 << 16 else max(1, row * ceil(least / max(1, row)))
-
-
-def _widened(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.double() if tensor.is_floating_point() else tensor
-
-
-def _as_rounded(golden: torch.Tensor, declared: Tensor) -> torch.Tensor:
-    """Golden as the output's dtype can hold it at all: beyond its range, infinite."""
-    if not golden.is_floating_point():
+def _representable(golden: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Golden with infinities for what the output's dtype can't hold."""
+    if not dtype.is_floating_point or dtype is torch.float64:
         return golden
-    limit = torch.finfo(drawing.dtype_of(declared)).max
-    return golden.masked_fill_(golden > limit, torch.inf).masked_fill_(golden < -limit, -torch.inf)
-
-
-def _rounded_to(tensor: torch.Tensor, bits: int) -> torch.Tensor:
-    """`tensor` with its significands rounded to `bits` bits, as the precision policy lets arithmetic see it."""
-    if not tensor.is_floating_point() or bits >= _SIGNIFICANT_BITS[DType(str(tensor.dtype).removeprefix("torch."))]:
-        return tensor
-    step = _ulp(tensor.double(), bits)
-    return (tensor.double() / step).round_().mul_(step).to(tensor.dtype)
-
-
-def _ulp(values: torch.Tensor, bits: int) -> torch.Tensor:
-    """The distance of each float64 value to its neighbour in a format of `bits` significant bits; 0 at 0."""
-    if not values.is_floating_point():
-        return torch.zeros((), dtype=torch.float64)
-    exponent = torch.frexp(values).exponent
-    return torch.ldexp((values != 0).double(), exponent - bits)
-
-
-def _jittered(wide: torch.Tensor, half: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    if not wide.is_floating_point():
-        return wide
-    signs = torch.randint(0, 2, wide.shape, generator=generator, dtype=torch.int8).mul_(2).sub_(1)
-    return torch.addcmul(wide, half, signs)
-
-
-def _finite(values: torch.Tensor) -> torch.Tensor:
-    return values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def _rms(values: torch.Tensor) -> float:
-    return sqrt(torch.dot(values, values).item() / max(1, values.numel()))
+    limit = torch.finfo(dtype).max
+    low, high = golden.aminmax()
+    if -limit <= low.item() and high.item() <= limit:
+        return golden
+    return golden.masked_fill(golden > limit, torch.inf).masked_fill(golden < -limit, -torch.inf)
 
 
 @contextmanager
 def _in_float64() -> Iterator[None]:
-    """Every tensor that is made or cast inside is float64 where it asks for a float, so that ``x.float()`` in a
-    reference does not spoil golden."""
+    """Floats that a reference makes or casts inside are float64, so that its ``x.float()`` does not spoil golden."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
-        with _Widen():
+        with _Widen():  # type: ignore[no-untyped-call]
             yield
     finally:
         torch.set_default_dtype(before)
 
 
-class _Widen(TorchDispatchMode):
+class _Widen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         widened = {name: _widen(value) for name, value in (kwargs or {}).items()}
         return func(*map(_widen, args), **widened)

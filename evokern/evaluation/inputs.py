@@ -83,7 +83,7 @@ def _bound(bound: str | float | None, default: float, shape: Shape) -> float:
     return float(evaluate(bound, shape)) if isinstance(bound, str) else float(bound)
 
 
-def _normal(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _normal(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
     return normal
 
 
@@ -95,9 +95,9 @@ def _rows(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return normal.mul_(10**decades)
 
 
-def _offset(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """A mean of four standard deviations: variances by differences lose digits, as with real activations."""
-    return normal.add_(4)
+def _offset(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
+    """A mean of three standard deviations: variances by differences lose digits, as with real activations."""
+    return normal.add_(3)
 
 
 def _heavy(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -106,7 +106,7 @@ def _heavy(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return normal.mul_(scale)
 
 
-def _ties(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _ties(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
     """Multiples of a half in [-2, 2], many equal, and every fourth row constant: no variance, no unique maximum."""
     tied = normal.mul_(2).round_().div_(2).clamp_(-2, 2)
     if tied.dim() > 1:
@@ -115,12 +115,12 @@ def _ties(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return tied
 
 
-def _extreme(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _extreme(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
     """Beyond what exp() holds in float32 (88.7): an unstable softmax overflows."""
     return normal.mul_(100)
 
 
-def _integers(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _integers(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
     """Small integers: sums of their products are exact in any order."""
     return normal.mul_(2).round_().clamp_(-4, 4)
 

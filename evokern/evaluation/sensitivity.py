@@ -1,0 +1,187 @@
+"""How far from golden honest arithmetic may be: the reference's own error and its sensitivity, made into envelopes.
+
+Works through whole tensors a cache-sized chunk at a time: in one piece, each step would cost a pass over memory and
+fresh pages for its result (16.8 M elements: 30 ms instead of 200 ms).
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+
+import torch
+
+from evokern.evaluation import inputs as drawing
+from evokern.evaluation.gate import CHUNK, Envelope, block_max
+from evokern.task import DType, Tensor
+
+SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
+
+_EXPONENT = 0x7FF0000000000000
+_MOST_BLOCKS = 4096
+_SMALLEST_BLOCK = 64
+_FEWEST_FOR_EXACT = 64
+"""Fewer integers than this can be exact by luck (a mean of three), where an honest reciprocal is not."""
+
+
+def ulp(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """The distance of each finite float64 value to its neighbour in a format of `bits` significant bits; 0 at 0."""
+    return (values.view(torch.int64) & _EXPONENT).view(torch.float64).mul_(2.0 ** (1 - bits))
+
+
+def rounded(values: torch.Tensor, bits: int) -> torch.Tensor:
+    """`values` with significands of `bits` bits, as the precision policy lets arithmetic see them."""
+    if not values.is_floating_point() or bits >= SIGNIFICANT_BITS[values.dtype]:
+        return values
+    wide = values.double()
+    step = ulp(wide, bits)
+    return torch.where(step == 0, wide, (wide / step).round_() * step).to(values.dtype)
+
+
+def jittered(values: torch.Tensor, bits: int, generator: torch.Generator) -> torch.Tensor:
+    """Float64 `values`, each moved up or down by half an ulp of `bits` significant bits."""
+    moved = torch.empty_like(values)
+    random = torch.empty(CHUNK // 8, dtype=torch.int64)
+    for before, after in zip(torch.split(values.view(-1), CHUNK), torch.split(moved.view(-1), CHUNK), strict=True):
+        signs = random.random_(-(2**63), None, generator=generator).view(torch.int8)[: len(before)].sign()
+        torch.addcmul(before, ulp(before, bits), signs.double(), value=0.5, out=after)
+    return moved
+
+
+class Study:
+    """What is learned about one output of the reference: its own error, and its sensitivity over jittered runs."""
+
+    def __init__(self, declared: Tensor, extents: tuple[int, ...], longest: int) -> None:
+        """`longest`: the largest extent of the task's tensors at this shape, which no single loop exceeds."""
+        self.declared = declared
+        self.block = block_of(extents)
+        self.longest = longest
+        self.inconclusive = ""
+        self._error, self._ulp, self._golden, self._moved = _Sums(), _Sums(), _Sums(), _Sums()
+        self._tops = self._ulp_tops = torch.zeros(1, dtype=torch.float64)
+        self._integers = True
+
+    def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
+        """Notes how far the float64 output of a run with jittered inputs is from golden."""
+        if not self.declared.dtype.is_float:
+            return
+        tops = []
+        for after, before in _chunks(self.block, moved.reshape(-1), golden.reshape(-1)):
+            difference = _finite(after - before)
+            tops.append(block_max(difference, self.block))
+            self._moved.add(difference)
+        self._tops = torch.maximum(self._tops, torch.cat(tops))
+
+    def add_reference(self, ref: torch.Tensor, golden: torch.Tensor) -> None:
+        """Notes the error of the reference in the task's precision, and what rounding golden to its dtype does."""
+        if not self.declared.dtype.is_float:
+            return
+        dtype = drawing.dtype_of(self.declared)
+        bits = SIGNIFICANT_BITS[dtype]
+        subnormal = torch.finfo(dtype).smallest_normal * 2.0 ** (1 - bits)
+        tops = []
+        for got, wanted in _chunks(self.block, ref.reshape(-1), golden.reshape(-1)):
+            difference = got.double() - wanted
+            if not torch.isfinite(difference.sum()):
+                same = (got == wanted) | (got.isnan() & wanted.isnan())
+                if not bool((same | difference.isfinite()).all()):
+                    self.inconclusive = "the reference is not finite in the task's precision where golden is"
+                difference, wanted = _finite(difference.masked_fill(same, 0.0)), _finite(wanted)
+            spacing = ulp(wanted, bits).clamp_(min=subnormal)
+            tops.append(block_max(spacing, self.block))
+            for sums, values in ((self._error, difference), (self._ulp, spacing), (self._golden, wanted)):
+                sums.add(values)
+            self._integers = self._integers and bool((difference == 0).all() and (wanted == wanted.round()).all())
+        self._ulp_tops = torch.maximum(self._ulp_tops, torch.cat(tops))
+
+    def envelope(self, probe: bool) -> Envelope:
+        """The bounds that follow.
+
+        Args:
+            probe: the inputs are small integers, so that linear operators must be exact.
+        """
+        if not self.declared.dtype.is_float:
+            return Envelope(self.block, (0.0,), 0.0, 0.0, 0.0, 0.0, exact=True)
+        error, size = self._error, self._golden
+        if not self.inconclusive and error.largest > 0.1 * size.largest:
+            self.inconclusive = f"ill-conditioned: the reference is off by {error.largest:.3g} of {size.largest:.3g}"
+        if self.inconclusive:
+            return Envelope(1, (0.0,), 0.0, 0.0, 0.0, 0.0, inconclusive=self.inconclusive)
+        # Golden may be representable by luck (sums of halves, copies, a single element): the measured rounding is then
+        # zero and no honest kernel could pass. So rounding counts for what it is on average: ulp / sqrt(12).
+        rounding = self._ulp.rms / sqrt(12)
+        # Golden of a float64 task has the reference's own rounding errors: their difference says nothing.
+        own = self._moved if self.declared.dtype is DType.FLOAT64 else error
+        unit = max(own.rms, rounding)
+        if self.declared.dtype.bytes > 2:
+            # PyTorch sums pairwise, far better than float arithmetic must: at best 4 of its errors leave room for other
+            # orders over some hundred terms. The error of n terms in any order grows as sqrt(n) (Higham and Mary 2019,
+            # doi:10.1137/18M1226312). Measured: 16 accumulators 10-60 units where n is 1000-16384, cheats above 5000.
+            growth = sqrt(self.longest)
+            rms_bound = max(4.0, growth) * unit + rounding
+        else:  # accumulation in 32 bits is expected here, and its error vanishes beside the rounding of the output
+            growth = 1.0
+            rms_bound = 1.5 * rounding + 4 * (unit - rounding)
+        count = self._golden.count
+        return Envelope(
+            block=self.block,
+            max_bounds=tuple((8 * self._tops + growth * self._ulp_tops).tolist()),
+            rms_bound=rms_bound,
+            # A mean of n honest errors strays by rms / sqrt(n); a systematic error does not shrink.
+            bias_bound=4 * abs(error.total / count) + max(1.0, growth / 4) * rounding + 4 * rms_bound / sqrt(count),
+            max_unit=max(own.largest, self._ulp.largest / 2),
+            rms_unit=unit,
+            golden_max=size.largest,
+            golden_rms=size.rms,
+            exact=probe and self._integers and count >= _FEWEST_FOR_EXACT and size.largest < 2**24,
+        )
+
+
+class _Sums:
+    """Running count, largest absolute value, sum and root mean square."""
+
+    def __init__(self) -> None:
+        self.count, self.largest, self.total, self._squares = 0, 0.0, 0.0, 0.0
+
+    def add(self, values: torch.Tensor) -> None:
+        low, high = values.aminmax()
+        self.largest = max(self.largest, high.item(), -low.item())
+        self.total += values.sum().item()
+        self.count += values.numel()
+        self._squares += torch.dot(values, values).item()
+
+    @property
+    def rms(self) -> float:
+        return sqrt(self._squares / max(1, self.count))
+
+
+def is_like(golden: torch.Tensor, envelope: Envelope) -> bool:
+    """Whether the envelope of another draw of the same distribution holds for these golden results.
+
+    It does not where few elements decide (x / y with normal y): the study of one draw says little about the next.
+    """
+    if envelope.exact or envelope.inconclusive:
+        return not golden.is_floating_point()
+    sizes = _Sums()
+    for (values,) in _chunks(envelope.block, golden.reshape(-1)):
+        sizes.add(values if torch.isfinite(values.sum()) else _finite(values))
+    return abs(sizes.rms - envelope.golden_rms) <= 0.05 * envelope.golden_rms and (
+        0.5 * envelope.golden_max <= sizes.largest <= 2 * envelope.golden_max
+    )
+
+
+def block_of(extents: tuple[int, ...]) -> int:
+    """Elements per block: a row, or as many rows as make a block worth a bound of its own."""
+    count, row = 1, extents[-1] if extents else 1
+    for extent in extents:
+        count *= extent
+    least = max(_SMALLEST_BLOCK, ceil(count / _MOST_BLOCKS))
+    return least if row > CHUNK else row * ceil(least / row)
+
+
+def _chunks(block: int, *tensors: torch.Tensor) -> zip[tuple[torch.Tensor, ...]]:
+    step = max(1, CHUNK // block) * block
+    return zip(*(torch.split(tensor, step) for tensor in tensors), strict=True)
+
+
+def _finite(values: torch.Tensor) -> torch.Tensor:
+    return values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
