@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy
+import pytest
+
+from evokern.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
+from evokern.protocols import Context, Operator, Rewrite
+from evokern.registry import discover
+from evokern.settings import load
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SETTINGS = load(EXAMPLES / "layernorm.yaml")
+TASK, SEED = SETTINGS.task, SETTINGS.seeds[0]
+OPERATORS: dict[str, Operator] = {name: plugin() for name, plugin in discover("operators").items()}
+REWRITES: dict[str, Rewrite] = {name: plugin() for name, plugin in discover("operators.rewrites").items()}
+PARALLEL = Step("parallelise", "m[y]", (("schedule", "static"), ("collapse", "1")))
+SIMD = Step("simd", "m/n[sum]")
+UNROLL = Step("unroll", "m/n[y]", (("factor", "4"),))
+RESTRICT = Step("restrict", "parameters")
+
+
+def replayed(steps: tuple[Step, ...]) -> Kernel:
+    kernel = SEED
+    for step in steps:
+        after = REWRITES[step.rewrite].apply(kernel, step, TASK)
+        assert after is not None, step
+        kernel = after
+    return kernel
+
+
+def candidate(
+    id: int, *steps: Step, speedup: float = 1.0, operator: str = "seed", parents: tuple[int, ...] = ()
+) -> Candidate:
+    ratio = Speedup("eager", speedup, speedup, speedup, 1e6)
+    measured = Measurement(TASK.time[0], Cache.COLD, 2, 1e6 / speedup, (ratio,), 0.01)
+    child = Child(replayed(steps), operator, Recipe(SEED, steps), tuple(Parent(parent) for parent in parents))
+    return Candidate(
+        1, 0, id, 0, child, (), (Evaluation(Status.PASSED, Fidelity.SCREEN, measurements=(measured,)),), id
+    )
+
+
+def context(parents: tuple[Candidate, ...], seed: int, history: tuple[Candidate, ...] = ()) -> Context:
+    known = {known.child.kernel.normal_hash: known.id for known in (*parents, *history)}
+    return Context(TASK, parents, history or parents, known, numpy.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("name", ["mutate", "crossover"])
+def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
+    parents = (candidate(1, PARALLEL, SIMD, speedup=2), candidate(2, UNROLL, RESTRICT))
+    ideas = set()
+    for seed in range(25):
+        operator = OPERATORS[name]
+        given = context(parents[: operator.arity], seed)
+        child = operator.propose(given)
+        assert child is not None
+        assert child.kernel.normal_hash not in given.known
+        assert child.recipe.origin == SEED
+        assert replayed(child.recipe.steps) == child.kernel
+        assert [(parent.id, parent.role) for parent in child.parents] == [(1, "base"), (2, "donor")][: operator.arity]
+        assert "\n" not in child.idea
+        ideas.add(child.idea)
+    assert len(ideas) > 2
+
+
+@pytest.mark.parametrize("name", ["mutate", "crossover"])
+def test_same_context_and_stream_give_the_same_child(name: str) -> None:
+    parents = (candidate(1, PARALLEL), candidate(2, UNROLL, RESTRICT))[: OPERATORS[name].arity]
+    assert OPERATORS[name].propose(context(parents, 5)) == OPERATORS[name].propose(context(parents, 5))
+
+
+def test_mutation_inserts_alters_and_removes() -> None:
+    parent = candidate(1, PARALLEL, UNROLL, RESTRICT)
+    children = [OPERATORS["mutate"].propose(context((parent,), seed)) for seed in range(60)]
+    verbs = {child.idea.split()[0] for child in children if child}
+    assert verbs == {"inserted", "altered", "removed"}
+    assert any(len(child.recipe.steps) > 4 for child in children if child)
+
+
+def test_a_step_that_no_longer_applies_is_dropped() -> None:
+    simd_first = Step("simd", "every loop")
+    parents = (candidate(1, SIMD, PARALLEL), candidate(2, simd_first))
+    for seed in range(30):
+        child = OPERATORS["crossover"].propose(context(parents, seed))
+        if child is not None:
+            assert replayed(child.recipe.steps) == child.kernel
+
+
+def test_rewrites_that_paid_off_are_inserted_more_often() -> None:
+    parent = candidate(1)
+    paid = tuple(candidate(2 + i, UNROLL, speedup=2.0, operator="mutate", parents=(1,)) for i in range(30))
+    other = tuple(candidate(2 + i, RESTRICT, speedup=2.0, operator="mutate", parents=(1,)) for i in range(30))
+
+    def unrolled(history: tuple[Candidate, ...]) -> int:
+        made = [OPERATORS["mutate"].propose(context((parent,), seed, (parent, *history))) for seed in range(80)]
+        return sum(child is not None and any(step.rewrite == "unroll" for step in child.recipe.steps) for child in made)
+
+    assert unrolled(paid) > unrolled(other)
+
+
+def test_crossover_needs_a_common_origin() -> None:
+    stranger = Candidate(1, 0, 9, 0, Child(Kernel("other"), "seed", Recipe(Kernel("other"))), id=9)
+    assert OPERATORS["crossover"].propose(context((candidate(1, PARALLEL), stranger), 0)) is None
+
+
+def test_nothing_new_is_none() -> None:
+    bare = Candidate(1, 0, 1, 0, Child(Kernel(""), "seed", Recipe(Kernel(""))), id=1)
+    known = {Kernel("").normal_hash: 1}
+    twins = (bare, bare)
+    assert OPERATORS["crossover"].propose(Context(TASK, twins, twins, known, numpy.random.default_rng(0))) is None
