@@ -38,7 +38,7 @@ PRELUDES_KEPT = 12
 _PRELUDE = "evokern.h"
 _AT_WORK = "at-work-"
 _RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std")
-"""Flags that a precompiled header depends on (gcc ignores one that was made with others: slower, never wrong)."""
+"""Flags that a precompiled header of a gcc depends on (with others it is ignored: slower, never wrong)."""
 
 
 def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str = "") -> Path | Evidence:
@@ -112,27 +112,26 @@ def find() -> tuple[str, ...]:
 
 
 def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) -> Path:
-    """A copy of `prelude` with its precompiled form beside it, where the compiler is a gcc and there is room."""
-    if "clang" in machine.compiler_version(command):
-        return prelude  # a clang refuses, rather than ignores, what was precompiled with other flags
-    relevant = [flag for flag in flags if flag.startswith(_RELEVANT)]
+    """A copy of `prelude` with its precompiled form beside it, where compilers look for it; else `prelude` itself."""
+    is_clang = "clang" in machine.compiler_version(command)  # which refuses a form that was made with any other flags
+    relevant = [flag for flag in flags if is_clang or flag.startswith(_RELEVANT)]
     folder = _folder(command) / f"prelude-{_key(prelude.read_text(), *relevant)[:16]}"
-    if folder.exists():
-        return folder / _PRELUDE
-    if len(list(_folder(command).glob("prelude-*"))) >= PRELUDES_KEPT:
+    header = folder / _PRELUDE
+    form = folder / f"{_PRELUDE}.{'pch' if is_clang else 'gch'}"
+    if form.exists():
+        return header
+    if len(list(_folder(command).glob("prelude-*/*.?ch"))) >= PRELUDES_KEPT:
         return prelude
     with _private_folder(command) as at_work:
-        made = at_work / "made"
-        made.mkdir()
-        (made / _PRELUDE).write_text(prelude.read_text())
-        step = [*command, *flags, "-fPIC", "-x", "c++-header", _PRELUDE, "-o", f"{_PRELUDE}.gch"]
-        if _run(step, made, PRELUDE_LIMIT_BYTES) is not None:
+        (at_work / _PRELUDE).write_text(prelude.read_text())
+        folder.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            os.link(at_work / _PRELUDE, header)  # whoever is first: a clang remembers the header's place and time
+        step = [*command, *flags, "-fPIC", "-x", "c++-header", str(header), "-o", "made"]
+        if _run(step, at_work, PRELUDE_LIMIT_BYTES) is not None:
             return prelude
-        try:
-            os.rename(made, folder)
-        except OSError:
-            return folder / _PRELUDE if folder.exists() else prelude  # another process was faster
-    return folder / _PRELUDE
+        os.replace(at_work / "made", form)
+    return header
 
 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:

@@ -144,3 +144,10 @@ def test_what_a_killed_process_left_is_swept(prelude, tmp_path):
     build(prelude)
     assert not (first.parent / "at-work-old").exists()
     assert (first.parent / "at-work-new").exists()
+
+
+def test_a_precompiled_prelude_is_made_once_for_a_set_of_flags(prelude, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiler, "PRELUDES_KEPT", 2)
+    for flags in (("-O1",), ("-O1", "-mavx"), ("-O1", "-mavx2"), ("-O1",)):
+        assert isinstance(compiler.shared_library(f"// {flags}\nint one() {{ return 1; }}\n", flags, prelude), Path)
+    assert len(list((tmp_path / "cache").rglob("prelude-*/evokern.h.?ch"))) == 2
