@@ -57,7 +57,9 @@ class Study:
         self.longest = longest
         self.inconclusive = ""
         self._error, self._ulp, self._golden, self._moved = _Sums(), _Sums(), _Sums(), _Sums()
-        self._tops = self._ulp_tops = torch.zeros(1, dtype=torch.float64)
+        self.sensitivity = torch.zeros(1, dtype=torch.float64)
+        """max |f(jittered) - f| of each block, so far."""
+        self._ulp_tops = torch.zeros(1, dtype=torch.float64)
         self._integers = True
 
     def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
@@ -69,7 +71,7 @@ class Study:
             difference = _finite(after - before)
             tops.append(block_max(difference, self.block))
             self._moved.add(difference)
-        self._tops = torch.maximum(self._tops, torch.cat(tops))
+        self.sensitivity = torch.maximum(self.sensitivity, torch.cat(tops))
 
     def add_reference(self, ref: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes the error of the reference in the task's precision, and what rounding golden to its dtype does."""
@@ -124,7 +126,7 @@ class Study:
         count = self._golden.count
         return Envelope(
             block=self.block,
-            max_bounds=tuple((8 * self._tops + growth * self._ulp_tops).tolist()),
+            max_bounds=tuple((8 * self.sensitivity + growth * self._ulp_tops).tolist()),
             rms_bound=rms_bound,
             # A mean of n honest errors strays by rms / sqrt(n); a systematic error does not shrink.
             bias_bound=4 * abs(error.total / count) + max(1.0, growth / 4) * rounding + 4 * rms_bound / sqrt(count),

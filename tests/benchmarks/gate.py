@@ -3,7 +3,8 @@
     python -m tests.benchmarks.gate [TASK ...]
 
 Prints one line a variant: its largest error in units of the reference's own error over all cases, and the cases that
-refused it. An honest variant must be refused nowhere (save where the table says why), a cheat somewhere.
+refused it. An honest variant must be refused nowhere and a cheat somewhere (!! marks what is not so). *Poor* variants
+are honest algorithms that are known to lose digits, and where; the gate may go either way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ import torch.nn.functional as F
 
 from evokern.evaluation import gate, inputs
 from evokern.evaluation.golden import Case, Oracle
+from evokern.evaluation.reference import load as load_reference
+from evokern.evaluation.sensitivity import Study, jittered
 from evokern.settings import load
 from evokern.task import Shape, Task, shape_label
 
@@ -172,13 +175,9 @@ HONEST: dict[str, dict[str, Variant]] = {
     "layernorm": {
         "two passes, pairwise": layernorm(),
         "16 lanes": layernorm(lanes),
-        "sequential float32": layernorm(sequential),
-        "Welford, sequential": welford,
         "one pass, 16 lanes": layernorm(lanes, passes=1),
-        "one pass, sequential": layernorm(sequential, passes=1),
         "rsqrt14 + Newton": layernorm(lanes, root=rsqrt_newton),
         "FMA": layernorm(lanes, affine="fma"),
-        "folded scale and shift": layernorm(lanes, affine="folded"),
         "float64 throughout": lambda *tensors: layernorm()(*(t.double() for t in tensors)).float(),
     },
     "rmsnorm": {
@@ -193,7 +192,6 @@ HONEST: dict[str, dict[str, Variant]] = {
         "erf within 2 ulp": gelu(lambda x: within_ulps(torch.erf(x), 2)),
         "erf within 4 ulp": gelu(lambda x: within_ulps(torch.erf(x), 4)),
         "erfc form": lambda x, b, r: 0.5 * (x + b) * torch.erfc(-(x + b) * sqrt(0.5)) + r,
-        "erf by A&S 7.1.26": gelu(erf_7_1_26),
         "float64 throughout": lambda *tensors: gelu()(*(t.double() for t in tensors)).float(),
     },
     "selective_scan": {
@@ -205,6 +203,21 @@ HONEST: dict[str, dict[str, Variant]] = {
         "softplus as log(1 + exp)": scan(softplus=lambda x: torch.where(x > 20, x, torch.log(1 + torch.exp(x)))),
     },
 }
+
+POOR: dict[str, dict[str, Variant]] = {
+    "layernorm": {
+        "sequential float32": layernorm(sequential),
+        "Welford, sequential": welford,
+        "one pass, sequential": layernorm(sequential, passes=1),
+        "folded scale and shift": layernorm(lanes, affine="folded"),
+    },
+    "bias_gelu_residual": {
+        "erf by A&S 7.1.26": gelu(erf_7_1_26),
+    },
+}
+"""One accumulator: equal addends err equally, so that the error grows as n, not as its root, where inputs have few
+values (ties, integers). One pass and folding subtract large from large where the mean is large against the deviation,
+or where there is none (N = 1). Formula 7.1.26 is off by 1.5e-7 however small the result is."""
 
 CHEATS: dict[str, dict[str, Variant]] = {
     "layernorm": {
@@ -298,18 +311,35 @@ def cases_of(task: Task, seeds: int = 2) -> list[Case]:
     ]
 
 
+def moved_by_runs(task: Task) -> str:
+    """How much the sensitivity bound of a large output falls short when fewer runs are taken: golden.py's constants."""
+    shape = LARGE[task.name][0]
+    inputs_of = inputs.draw(task, shape, "normal", 1)
+    wide = tuple(tensor.double() for tensor in inputs_of)
+    reference = load_reference(task)
+    (golden,) = reference(*wide)
+    study, tops = Study(task.returns[0], tuple(golden.shape), 1), []
+    generator = torch.Generator().manual_seed(2)
+    for _ in range(8):
+        (moved,) = reference(*(jittered(tensor, 24, generator) for tensor in wide))
+        study.add_jittered(moved, golden)
+        tops.append(study.sensitivity)
+    return ", ".join(f"{runs} runs {(tops[runs - 1] / tops[7]).mean().item():.2f}" for runs in (1, 2, 4, 8))
+
+
 def table(name: str) -> None:
     task = load(Path("examples") / f"{name}.yaml").task
     cases = cases_of(task)
     reference = next(iter(HONEST[name].values()))
-    kinds = {"honest": HONEST[name], "cheat": CHEATS[name] | tampered(reference)}
-    print(f"\n{name}: {len(cases)} cases\n{'':7}{'variant':32}{'max err':>10}{'rms err':>10}{'refused':>10}  where")
+    kinds = {"honest": HONEST[name], "poor": POOR.get(name, {}), "cheat": CHEATS[name] | tampered(reference)}
+    print(f"\n{name}: {len(cases)} cases; mean block sensitivity after {moved_by_runs(task)}")
+    print(f"{'':7}{'variant':32}{'max err':>10}{'rms err':>10}{'refused':>10}  where")
     for kind, variants in kinds.items():
         for label, variant in variants.items():
             tally = Tally()
             for case in cases:
                 tally.add(case, gate.compare(variant(*case.inputs), case.golden[0], case.envelopes[0]))
-            wrong = (tally.refused > 0) == (kind == "honest")
+            wrong = kind != "poor" and (tally.refused > 0) == (kind == "honest")
             print(
                 f"{kind:7}{label:32}{tally.max_error:10.3g}{tally.rms_error:10.3g}"
                 f"{tally.refused:5}/{tally.cases:<4}{'!!' if wrong else '  '}{tally.where}"

@@ -1,0 +1,173 @@
+"""Golden results: float64 whatever the reference casts to, exact for integers, honest about what they can't tell."""
+
+import pytest
+import torch
+
+from evokern.errors import EvokernError
+from evokern.evaluation import gate
+from evokern.evaluation.golden import Oracle
+from evokern.task import DType, Precision, Scalar, Task, Tensor
+
+F32 = DType.FLOAT32
+SHAPE = {"M": 16, "N": 100}
+
+
+def task_of(source, arguments=None, returns=None, dtype=F32, **more):
+    arguments = arguments or (Tensor("x", dtype, ("M", "N")),)
+    returns = returns or (Tensor("y", dtype, ("M", "N")),)
+    return Task("demo", "test", "demo.py", source, arguments, returns, (SHAPE,), (SHAPE,), **more)
+
+
+SOFTMAX = "import torch\ndef reference(x): return torch.softmax(x, 1)"
+
+
+def verdict(case, output):
+    return gate.compare(output, case.golden[0], case.envelopes[0])
+
+
+def test_golden_is_the_reference_in_float64():
+    case = Oracle(task_of(SOFTMAX)).case(SHAPE, "normal", 1)
+    assert case.golden[0].dtype == torch.float64
+    assert torch.equal(case.golden[0], torch.softmax(case.inputs[0].double(), 1))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "x.float() * 3.1",
+        "x.to(torch.float32) * 3.1",
+        "x.mul(3.1, ).type(torch.float32)",
+        "x * torch.full((1,), 3.1, dtype=torch.float32)",
+        "x * torch.full((1,), 3.1)",
+        "torch.softmax(x, 1, dtype=torch.float32)",
+        "x.half().float()",
+    ],
+)
+def test_casts_inside_the_reference_do_not_spoil_golden(body):
+    case = Oracle(task_of(f"import torch\ndef reference(x): return {body}")).case(SHAPE, "normal", 1)
+    x = case.inputs[0].double()
+    expected = torch.softmax(x, 1) if "softmax" in body else x if "half" in body else x * 3.1
+    assert torch.allclose(case.golden[0], expected, rtol=1e-15, atol=0)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_the_default_dtype_is_restored_when_the_reference_raises():
+    source = "def reference(x):\n    raise ValueError('no')"
+    with pytest.raises(EvokernError, match=r"demo\.py:2"):
+        Oracle(task_of(source)).case(SHAPE, "normal", 1)
+    assert torch.get_default_dtype() == torch.float32
+
+
+def test_float_scalars_are_rounded_before_golden_sees_them():
+    task = task_of("def reference(x, c): return x * 0 + c", (Tensor("x", F32, ("M", "N")), Scalar("c", F32, 0.1)))
+    case = Oracle(task).case(SHAPE, "normal", 1)
+    assert case.golden[0][0, 0].item() == torch.tensor(0.1).item()
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16])
+@pytest.mark.parametrize("source", [SOFTMAX, "def reference(x): return x.cumsum(1)", "def reference(x): return x"])
+def test_the_reference_passes_its_own_gate_in_every_float(dtype, source):
+    task = task_of(source, dtype=dtype)
+    oracle = Oracle(task)
+    for distribution in ("normal", "rows", "ties", "integers"):
+        case = oracle.case(SHAPE, distribution, 2)
+        namespace = {}
+        exec(source, namespace)
+        assert case.inconclusive or verdict(case, namespace["reference"](case.inputs[0])).passed
+
+
+def test_sixteen_bits_may_round_and_no_more():
+    case = Oracle(task_of(SOFTMAX, dtype=DType.FLOAT16)).case(SHAPE, "normal", 2)
+    assert verdict(case, case.golden[0].half()).passed
+    assert not verdict(case, case.golden[0].bfloat16().half()).passed
+
+
+def test_integer_and_bool_outputs_must_be_equal():
+    returns = (Tensor("i", DType.INT64, ("M",)), Tensor("b", DType.BOOL, ("M", "N")))
+    case = Oracle(task_of("def reference(x): return x.argmax(1), x > 0", returns=returns)).case(SHAPE, "normal", 3)
+    for output, golden, envelope in zip(
+        (case.inputs[0].argmax(1), case.inputs[0] > 0), case.golden, case.envelopes, strict=True
+    ):
+        assert gate.compare(output, golden, envelope).passed
+        wrong = ~output if output.dtype == torch.bool else output + 1
+        assert not gate.compare(wrong, golden, envelope).passed
+
+
+def test_linear_operators_on_small_integers_must_be_exact():
+    task = task_of("def reference(x): return x.cumsum(1)")
+    case = Oracle(task).case(SHAPE, "integers", 4)
+    output = case.inputs[0].cumsum(1)
+    assert verdict(case, output).passed
+    output[3, 5] = torch.nextafter(output[3, 5], torch.tensor(torch.inf))
+    found = verdict(case, output)
+    assert not found.passed
+    assert found.index == (3, 5)
+
+
+def test_a_reference_that_overflows_where_golden_does_not_is_inconclusive():
+    source = "import torch\ndef reference(x): return torch.log(torch.exp(x))"
+    case = Oracle(task_of(source)).case(SHAPE, "extreme", 5)
+    assert "not finite" in case.inconclusive
+    assert verdict(case, case.golden[0].float()).inconclusive
+    assert not verdict(case, case.golden[0].float()).passed
+
+
+def test_an_ill_conditioned_reference_is_inconclusive():
+    case = Oracle(task_of("def reference(x): return (x + 1e9) - 1e9")).case(SHAPE, "normal", 5)
+    assert "ill-conditioned" in case.inconclusive
+
+
+def test_infinities_that_the_reference_has_too_are_expected():
+    source = "import torch\ndef reference(x): return torch.where(x > 0, x, -torch.inf)"
+    case = Oracle(task_of(source)).case(SHAPE, "normal", 6)
+    assert not case.inconclusive
+    right = torch.where(case.inputs[0] > 0, case.inputs[0], -torch.inf)
+    assert verdict(case, right).passed
+    assert not verdict(case, right.nan_to_num(neginf=0.0)).passed
+
+
+def test_what_the_output_dtype_cannot_hold_is_infinite():
+    case = Oracle(task_of("def reference(x): return x * 60000", dtype=DType.FLOAT16)).case(SHAPE, "normal", 6)
+    assert case.golden[0].isinf().any()
+    assert verdict(case, case.inputs[0] * 60000).passed
+
+
+def test_an_envelope_serves_further_draws_of_the_same_distribution():
+    oracle, shape = Oracle(task_of(SOFTMAX)), {"M": 256, "N": 100}
+    first = oracle.case(shape, "normal", 7)
+    second = oracle.case(shape, "normal", 8, first.envelopes)
+    assert second.envelopes[0].rms_bound == first.envelopes[0].rms_bound
+    assert verdict(second, torch.softmax(second.inputs[0], 1)).passed
+    assert not verdict(second, torch.softmax(second.inputs[0].bfloat16().float(), 1)).passed
+
+
+def test_an_envelope_of_another_scale_is_studied_again():
+    oracle = Oracle(task_of("def reference(x): return x * 3"))
+    large = oracle.case(SHAPE, "extreme", 7)
+    small = oracle.case(SHAPE, "normal", 8, large.envelopes)
+    assert small.envelopes[0].rms_bound < large.envelopes[0].rms_bound / 10
+
+
+def test_a_reference_that_returns_its_input_is_golden_in_memory_of_its_own():
+    case = Oracle(task_of("def reference(x): return x", dtype=DType.FLOAT64)).case(SHAPE, "normal", 1)
+    case.inputs[0].zero_()
+    assert case.golden[0].abs().min() > 0
+
+
+def test_a_backward_task_has_golden_gradients():
+    arguments = (Tensor("x", F32, ("M", "N")), Tensor("grad_y", F32, ("M", "N")))
+    returns = (Tensor("grad_x", F32, ("M", "N")),)
+    case = Oracle(task_of("def reference(x): return x.float().tanh()", arguments, returns, backward=True)).case(
+        SHAPE, "normal", 1
+    )
+    x, grad = (tensor.double() for tensor in case.inputs)
+    assert torch.allclose(case.golden[0], grad * (1 - x.tanh() ** 2), rtol=1e-12, atol=1e-15)
+
+
+def test_a_policy_of_lower_precision_lets_its_operands_be_rounded():
+    source = "def reference(x): return x @ x.T"
+    returns = (Tensor("y", F32, ("M", "M")),)
+    for precision, passes in ((Precision.IEEE, False), (Precision.REDUCED, True)):
+        case = Oracle(task_of(source, returns=returns, precision=precision)).case(SHAPE, "normal", 1)
+        rounded = case.inputs[0].bfloat16().float()
+        assert verdict(case, rounded @ rounded.T).passed is passes
