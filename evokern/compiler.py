@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -137,15 +136,13 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
     """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails."""
     environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    limits = {
-        resource.RLIMIT_CPU: CPU_LIMIT_S,
-        resource.RLIMIT_AS: MEMORY_LIMIT_BYTES,
-        resource.RLIMIT_FSIZE: output_limit_bytes,
-        resource.RLIMIT_CORE: 0,
-    }
+    limits = (
+        f"ulimit -S -t {CPU_LIMIT_S}; ulimit -H -t {CPU_LIMIT_S + 5}; ulimit -v {MEMORY_LIMIT_BYTES >> 10}; "
+        f"ulimit -f {output_limit_bytes >> 9}; ulimit -c 0"
+    )  # set by a shell before it becomes the compiler: later would be too late for what the compiler starts
     with open(folder / "words", "w+b") as words:
         process = subprocess.Popen(
-            command,
+            ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *command],
             cwd=folder,
             env={**environment, "LC_ALL": "C", "TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
@@ -153,8 +150,6 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
             stderr=words,
             start_new_session=True,
         )
-        for kind, most in limits.items():
-            resource.prlimit(process.pid, kind, (most, most))
         try:
             code = process.wait(timeout=WALL_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -169,7 +164,7 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
         raise EvokernError(
             f"the compiler found no space left on the device; free some in {folder.parent} or set XDG_CACHE_HOME"
         )
-    if "CPU time limit" in said or code in (-signal.SIGXCPU, -signal.SIGKILL):
+    if "CPU time limit" in said or code == -signal.SIGXCPU:
         said = f"error: the compiler took more than {CPU_LIMIT_S} s of processor time\n{said}"
     return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())
 

@@ -85,7 +85,7 @@ def test_a_compiler_that_burns_the_processor(prelude, pretend, monkeypatch):
 
 def test_a_compiler_that_writes_without_end(prelude, pretend, monkeypatch, tmp_path):
     monkeypatch.setattr(compiler, "OUTPUT_LIMIT_BYTES", 100_000)
-    pretend("yes error: flood")
+    pretend("yes error: flood; exit 1")
     evidence = build(prelude)
     assert isinstance(evidence, Evidence)
     assert len(evidence.detail) <= compiler.QUOTED_BYTES
