@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from evokern.outcome import Evaluation
 
 
-def evolve(task: str | Path, archive: str | Path | None = None, settings: Mapping[str, object] | None = None) -> Archive:
+def evolve(
+    task: str | Path, archive: str | Path | None = None, settings: Mapping[str, object] | None = None
+) -> Archive:
     """Searches for faster kernels and announces the best, as `evokern run` does.
 
     Args:

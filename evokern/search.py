@@ -131,7 +131,7 @@ class Search:
         return batch
 
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
-        """The batch with its verdicts, in order. Compilers run beside the judge, or before it when it needs every core."""
+        """The batch with its verdicts, in order. Compilers run beside the judge; before it if it needs every core."""
         known: dict[str, int] = {
             c.child.kernel.normal_hash: c.id for c in self.history() if c.generation < self.generation
         }
@@ -194,15 +194,16 @@ class Search:
         return generation
 
     def announce(self) -> Iterator[Candidate]:
-        """The fastest kernels measured again at champion fidelity, until one passes: claimed against reproduced."""
-        for _ in range(CONFIRMED_PER_GENERATION):
+        """The fastest kernels measured again at champion fidelity, until the fastest is one that was: claimed against
+        reproduced. A champion that loses its lead by it leaves the next one to be measured.
+        """
+        announced: set[int] = set()
+        while len(announced) < CONFIRMED_PER_GENERATION:
             best = self.best()
-            if best is None:
+            if best is None or best.id in announced or self.stopped:
                 return
-            champion = self.remember(self._judged(best, Fidelity.CHAMPION))
-            yield champion
-            if champion.status is Status.PASSED:
-                return
+            yield self.remember(self._judged(best, Fidelity.CHAMPION))
+            announced.add(best.id)
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -148,6 +148,28 @@ def test_the_champion_is_announced_with_its_claim_beside_the_new_measurement(tmp
     assert len(champions[-1].evaluations) >= 2
 
 
+class Disappointing(Oracle):
+    """As `Oracle`, but the fastest kernel of the search is the slowest when it is measured as a champion."""
+
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+        first_champion = not any(past is Fidelity.CHAMPION for _, past in self.judged)
+        self.optimism = 0.1 if fidelity is Fidelity.CHAMPION and first_champion else 1.0
+        judged = super().evaluate(kernel, Fidelity.SCREEN if self.optimism < 1.0 else fidelity)
+        self.judged[-1] = (kernel.hash, fidelity)
+        return replace(judged, fidelity=fidelity)
+
+
+def test_a_champion_that_loses_its_lead_leaves_the_next_one_to_be_measured(tmp_path: Path) -> None:
+    with begin(settings(), tmp_path / "a.db", Disappointing()) as search:
+        list(evolve(search))
+        first, second, *_ = search.announce()
+        best = search.best()
+    assert best is not None
+    assert first.id != best.id == second.id
+    assert best.evaluation is not None
+    assert best.evaluation.fidelity is Fidelity.CHAMPION
+
+
 def test_no_seed_kernel_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(EvokernError, match="seeds"):
         begin(settings().model_copy(update={"seeds": ()}), tmp_path / "a.db", Oracle())

@@ -59,7 +59,8 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
                 shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
                 champions = list(search.announce())
             history, baselines = search.history(), search.baselines
-    measurements = champions[-1].evaluations[-1].measurements if champions else ()
+    champion = max(champions, key=lambda candidate: candidate.speedup or 0.0, default=None)
+    measurements = champion.evaluations[-1].measurements if champion else ()
     parts = (
         baselines_text(baselines),
         "\n".join(map(claim_line, champions)),
