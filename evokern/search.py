@@ -33,6 +33,8 @@ SEED = "seed"
 """The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
 """A noisy screen may put several impostors ahead of the best; the rest wait for the next generation."""
+CHAMPIONS = 2
+"""A champion that loses its lead when it is measured again gives way to the next, this often at most."""
 
 
 class Search:
@@ -161,11 +163,16 @@ class Search:
 
     def confirm(self) -> Iterator[Candidate]:
         """A new best is measured again, afresh, before it replaces the old one."""
-        for _ in range(CONFIRMED_PER_GENERATION):
+        while self._confirmed() < CONFIRMED_PER_GENERATION * (self.generation + 1):
             best = self.best()
             if self.stopped or best is None or best.evaluation is None or best.evaluation.fidelity >= Fidelity.CONFIRM:
                 return
             yield self._judged(best, Fidelity.CONFIRM)
+
+    def _confirmed(self) -> int:
+        """How often a kernel was confirmed: counted in the records, so that a resumed search confirms no more."""
+        evaluations = (evaluation for one in self._candidates.values() for evaluation in one.evaluations)
+        return sum(evaluation.fidelity is Fidelity.CONFIRM for evaluation in evaluations)
 
     def remember(self, candidate: Candidate) -> Candidate:
         """Commits the candidate; returns it with its id."""
@@ -194,16 +201,16 @@ class Search:
         return generation
 
     def announce(self) -> Iterator[Candidate]:
-        """The fastest kernels measured again at champion fidelity, until the fastest is one that was: claimed against
-        reproduced. A champion that loses its lead by it leaves the next one to be measured.
-        """
-        announced: set[int] = set()
-        while len(announced) < CONFIRMED_PER_GENERATION:
+        """The fastest kernels measured again at champion fidelity, until one leads: claimed against reproduced."""
+        for _ in range(CHAMPIONS):
             best = self.best()
-            if best is None or best.id in announced or self.stopped:
+            if best is None or best.evaluation is None or self.stopped:
                 return
-            yield self.remember(self._judged(best, Fidelity.CHAMPION))
-            announced.add(best.id)
+            if best.evaluation.fidelity is not Fidelity.CHAMPION:
+                best = self.remember(self._judged(best, Fidelity.CHAMPION))
+            yield best
+            if best is self.best():
+                return
 
     # ----------------------------------------------------------------------------------------------------------------
 
@@ -325,4 +332,4 @@ def _describe(candidate: Candidate) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
