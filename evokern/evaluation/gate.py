@@ -169,4 +169,7 @@ def _index_of(place: int, shape: torch.Size) -> tuple[int, ...]:
 
 
 def _in_units(error: float, unit: float) -> float:
-    return error / unit if unit else 0.0 if error == 0 else float("inf")
+    """`error` over `unit`; infinite where the error is not a number, so that no maximum overlooks it."""
+    if error == 0:
+        return 0.0
+    return error / unit if unit and error == error else float("inf")

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from evokern.errors import EvokernError
 from evokern.evaluation import inputs as drawing
 from evokern.evaluation import reference as referencing
 from evokern.evaluation.gate import Envelope
@@ -60,10 +61,11 @@ class Oracle:
         """Loads the reference.
 
         Raises:
-            EvokernError: it does not load.
+            EvokernError: it does not load, or changes how PyTorch computes.
         """
         self.task = task
         self._reference = referencing.load(task)
+        _verify_flags(task)
 
     def case(self, shape: Shape, distribution: str, seed: int, envelopes: tuple[Envelope, ...] | None = None) -> Case:
         """Inputs drawn from `seed`, their golden results and envelopes.
@@ -128,6 +130,17 @@ class Oracle:
 
     def _bits(self, tensor: torch.Tensor) -> int:
         return min(SIGNIFICANT_BITS[tensor.dtype], _POLICY_BITS[self.task.precision])
+
+
+def _verify_flags(task: Task) -> None:
+    """Global switches reach the reference's own error, and with it every bound: they must be as PyTorch sets them."""
+    found = (torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.is_autocast_enabled("cpu"))
+    if found != (torch.float32, "highest", False):
+        raise EvokernError(
+            f"{task.reference_file}: expected default dtype float32, float32 matmul precision highest and no autocast, "
+            f"got {found[0]}, {found[1]} and autocast {found[2]}; take such switches out of the reference and set "
+            "`precision` in the task"
+        )
 
 
 def _widened(tensors: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -14,6 +14,7 @@ from evokern.evaluation.gate import Envelope
 from evokern.evaluation.golden import Oracle
 from evokern.settings import load
 
+NAN, INF = float("nan"), float("inf")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LOOSE = Envelope(block=4, max_bounds=(1.0,), rms_bound=1.0, bias_bound=1.0, max_unit=0.5, rms_unit=0.5)
 
@@ -116,6 +117,7 @@ def test_an_unwritten_element_is_found_where_it_is(layernorm_case):
     assert found.index == (32, 999)
     assert found.expected == layernorm_case.golden[0][32, 999].item()
     assert found.got != found.got
+    assert found.max_error == found.rms_error == INF
     assert found.outside == pytest.approx(1 / 33000)
 
 
@@ -144,9 +146,6 @@ def test_root_mean_square_is_judged_though_each_element_is_near():
     golden = torch.zeros(1000, dtype=torch.float64)
     found = gate.compare(torch.full((1000,), 0.9), golden, replace(LOOSE, rms_bound=0.5))
     assert "root-mean-square" in found.reason
-
-
-NAN, INF = float("nan"), float("inf")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,15 @@ def test_the_default_dtype_is_restored_when_the_reference_raises():
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_a_reference_that_lowers_the_precision_of_everything_is_refused():
+    source = "import torch\ntorch.set_float32_matmul_precision('medium')\ndef reference(x): return x"
+    try:
+        with pytest.raises(EvokernError, match="matmul precision highest"):
+            Oracle(task_of(source))
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 def test_float_scalars_are_rounded_before_golden_sees_them():
     task = task_of("def reference(x, c): return x * 0 + c", (Tensor("x", F32, ("M", "N")), Scalar("c", F32, 0.1)))
     case = Oracle(task).case(SHAPE, "normal", 1)
