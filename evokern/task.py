@@ -80,7 +80,7 @@ class Scalar:
 
     name: str
     dtype: DType
-    value: float | int | bool
+    value: bool | int | float  # in this order: pydantic would write an int as a float otherwise
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
 from evokern.errors import EvokernError
-from evokern.task import DType, Scalar, Task, Tensor, evaluate, names_in, shape_label
+from evokern.task import DType, Scalar, Shape, Task, Tensor, evaluate, names_in, shape_label
 
 TASK = Task(
     name="pool",
@@ -69,3 +70,15 @@ def test_the_hash_tells_problems_apart_and_nothing_else():
 def test_a_shape_reads_well():
     assert shape_label({"M": 3, "N": 127}) == "M=3 N=127"
     assert shape_label({}) == "scalar"
+
+
+def test_scalars_keep_their_type_on_their_way_to_the_judge():
+    scalars = (Scalar("f", DType.FLOAT32, 2.0), Scalar("i", DType.INT64, 2), Scalar("b", DType.BOOL, True))
+    adapter: TypeAdapter[Task | Shape] = TypeAdapter(Task | Shape)
+    sent = adapter.validate_json(adapter.dump_json(replace(TASK, arguments=(*TASK.inputs, *scalars))))
+    assert isinstance(sent, Task)
+    assert [type(argument.value) for argument in sent.arguments[2:] if isinstance(argument, Scalar)] == [
+        float,
+        int,
+        bool,
+    ]
