@@ -79,7 +79,7 @@ def _carried(at: LoopPlace, cut: int) -> tuple[_Carried, ...] | None:
     first = at.syntax.effects(*(statement.node for statement in body[:cut]))
     second = at.syntax.effects(*(statement.node for statement in body[cut:]))
     outer = whole.outer
-    if whole.opaque or whole.exits:
+    if whole.opaque or whole.exits or first.opaque or second.opaque:
         return None
     here, there = ({a.name for a in part.outer} for part in (first, second))
     scalars = {a.name for a in outer if a.writes and not a.index}
