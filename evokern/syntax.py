@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BLOCK_SUFFIX = "_block"
 """Ends the variable of a loop over blocks (``m_block``); such loops do not count in the labels of the loops inside."""
 
+TILE_SUFFIX = "_tile"
+"""Ends the name of an array that holds a tile: a loop that fills ``y_tile`` is found by the label of one that fills ``y``."""
+
 INDENT = "    "
 
 
@@ -152,7 +155,7 @@ class Syntax:
         """The loop that `label` names.
 
         When no loop has this very label any more, it is the only one with the same variable that writes the same name
-        (its neighbours were fused, split or interchanged since); None when there is none or there are several.
+        or its tile (its neighbours were fused, split or interchanged since); None when there is none, or several.
         """
         exact = next((loop for loop in self.loops if loop.label == label), None)
         if exact:
@@ -160,8 +163,9 @@ class Syntax:
         parts = re.fullmatch(r"(?:.*/)?(\w+)\[(\w*)\](?:#\d+)?", label)
         if not parts:
             return None
-        variable, target = parts.groups()
-        near = [loop for loop in self.loops if loop.variable == variable and (target in loop.targets or not target)]
+        variable, target = parts[1], _untiled(parts[2])
+        near = [loop for loop in self.loops if loop.variable == variable]
+        near = [loop for loop in near if not target or target in map(_untiled, loop.targets)]
         return near[0] if len(near) == 1 else None
 
     def inner(self, loop: Loop) -> tuple[Loop, ...]:
@@ -285,6 +289,10 @@ def reindent(text: str, indent: str) -> str:
     lines = text.strip("\n").rstrip().split("\n")
     least = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return "\n".join(indent + line[least:] if line.strip() else "" for line in lines)
+
+
+def _untiled(name: str) -> str:
+    return re.sub(rf"{TILE_SUFFIX}\d*$", "", name)
 
 
 def _outside_parentheses(text: str) -> str:

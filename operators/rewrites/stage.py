@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evokern.effects import declared_in, text_of, walk
-from evokern.syntax import INDENT, Edit, Loop, Syntax, is_pragma, reindent
+from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Loop, Syntax, is_pragma, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._tiles import block_name, fresh
@@ -141,7 +141,7 @@ def _made(syntax: Syntax, part: Sequence[Node]) -> dict[str, None]:
 def _text(syntax: Syntax, loop: Loop, stages: _Stages, size: str) -> str:
     crossing = _crossing(syntax, stages) or {}
     block = block_name(syntax, loop)
-    tiles = {name: fresh(syntax, f"{name}_tile") for name in crossing}
+    tiles = {name: fresh(syntax, f"{name}{TILE_SUFFIX}") for name in crossing}
     slot = f"[{loop.variable} - {block}]"
     upper = f"std::min<{loop.type}>({block} + {size}, {loop.upper})"
     head = f"for ({loop.type} {loop.variable} = {block}; {loop.variable} < {upper}; ++{loop.variable}) {{"

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from evokern.effects import Access
-from evokern.syntax import INDENT, Edit, Syntax, reindent
+from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Syntax, reindent
 
 from ._definitions import definition
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines
@@ -93,7 +93,7 @@ def _tiled(at: LoopPlace, stores: list[tuple[Access, str]], size: str) -> str:
     syntax, loop = at.syntax, at.loop
     kind, variable, block = loop.type, loop.variable, block_name(syntax, loop)
     end = fresh(syntax, f"{variable}_end")
-    tiles = {store.name: fresh(syntax, f"{store.name}_tile") for store, _ in stores}
+    tiles = {store.name: fresh(syntax, f"{store.name}{TILE_SUFFIX}") for store, _ in stores}
     edits = [
         Edit(store.node.start_byte, store.node.end_byte, f"{tiles[store.name]}[{variable} - {block}]")
         for store, _ in stores

@@ -60,6 +60,12 @@ def test_streaming_ends_with_one_fence() -> None:
     assert after.count("static inline void stream_copy(") == 1
 
 
+def test_steps_find_their_loop_in_either_order() -> None:
+    simd, ahead = step("simd", "m/n[y]"), step("prefetch", "m/n[y]", distance="512")
+    assert rewritten(SEED, TASK, STREAM, simd, ahead) == rewritten(SEED, TASK, simd, STREAM, ahead)
+    assert "__builtin_prefetch" in rewritten(SEED, TASK, step("prefetch", "m/n[y_tile]", distance="512"))
+
+
 @pytest.mark.parametrize(
     "store",
     [
