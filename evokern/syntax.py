@@ -21,7 +21,7 @@ BLOCK_SUFFIX = "_block"
 """Ends the variable of a loop over blocks (``m_block``); such loops do not count in the labels of the loops inside."""
 
 TILE_SUFFIX = "_tile"
-"""Ends the name of an array that holds a tile: a loop that fills ``y_tile`` is found by the label of one that fills ``y``."""
+"""Ends the name of an array that holds a tile; the label of a loop that fills ``y`` finds one of ``y_tile`` too."""
 
 INDENT = "    "
 
