@@ -103,7 +103,10 @@ def spawn(
             command[0],
             list(command),
             dict(variables),
-            file_actions=[(os.POSIX_SPAWN_DUP2, source, target) for source, target in targets],
+            file_actions=[
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+                *((os.POSIX_SPAWN_DUP2, source, target) for source, target in targets),
+            ],
             setsid=True,
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
@@ -119,6 +122,18 @@ def quotable(text: bytes) -> str:
     """The last 4 KiB of `text` without control characters."""
     words = text[-QUOTED_BYTES:].decode("utf-8", errors="replace")
     return "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
+
+
+def _inheritable() -> list[int]:
+    """Descriptors that whoever started this process left open for its children."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+        except OSError:
+            continue  # the descriptor of the listing itself
+    return found
 
 
 def _read(descriptor: int) -> bytes:

@@ -58,7 +58,7 @@ class Pairs:
     def clearly_slow(self) -> bool:
         """After a few pairs all of which say so: more of them would only cost time."""
         ratios = self.log_ratios
-        return (len(ratios) >= 2 and max(ratios) < log(0.5)) or (len(ratios) >= 4 and max(ratios) < log(0.8))
+        return (len(ratios) >= 2 and max(ratios) < log(0.2)) or (len(ratios) >= 4 and max(ratios) < log(0.5))
 
 
 def interval(log_ratios: Sequence[float], rng: numpy.random.Generator) -> tuple[float, float, float]:
@@ -70,19 +70,19 @@ def interval(log_ratios: Sequence[float], rng: numpy.random.Generator) -> tuple[
 
 
 def speedup(baseline: str, pairs: Pairs, rng: numpy.random.Generator) -> Speedup:
-    """What `pairs` say of the candidate against `baseline`."""
+    """What `pairs` say of the candidate against `baseline`; faster is above 1."""
     ratio, low, high = interval(pairs.log_ratios, rng)
     latency = float(numpy.median(pairs.rival_ns))
     return Speedup(baseline, ratio, low, high, latency, True, pairs.candidate_ns, pairs.rival_ns)
 
 
-def derived(candidate: Speedup, yardstick: Speedup) -> Speedup:
-    """(candidate over yardstick) times (yardstick over a baseline): intervals are combined in log space."""
-    ratio = candidate.ratio * yardstick.ratio
-    down = hypot(log(candidate.ratio / candidate.low), log(yardstick.ratio / yardstick.low))
-    up = hypot(log(candidate.high / candidate.ratio), log(yardstick.high / yardstick.ratio))
+def derived(candidate: Speedup, rival: Speedup) -> Speedup:
+    """(candidate over rival) times (rival over baseline): intervals are combined in log space."""
+    ratio = candidate.ratio * rival.ratio
+    down = hypot(log(candidate.ratio / candidate.low), log(rival.ratio / rival.low))
+    up = hypot(log(candidate.high / candidate.ratio), log(rival.high / rival.ratio))
     low, high = ratio * exp(-down), ratio * exp(up)
-    return Speedup(yardstick.baseline, ratio, low, high, yardstick.baseline_latency_ns, direct=False)
+    return Speedup(rival.baseline, ratio, low, high, rival.baseline_latency_ns, direct=False)
 
 
 def noise_floor(same: Pairs, rng: numpy.random.Generator) -> float:

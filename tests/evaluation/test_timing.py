@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from math import exp, log
+
+import numpy
+import pytest
+
+from evokern.evaluation.timing import LEAST_PAIRS, Pairs, derived, interval, noise_floor, plan, speedup
+from evokern.outcome import Speedup
+
+
+def noisy_pairs(ratio: float, count: int, noise: float, seed: int = 0) -> Pairs:
+    """Times whose machine drifts tenfold while the ratio within a pair stays."""
+    rng = numpy.random.default_rng(seed)
+    drift = numpy.geomspace(1e6, 1e7, count)
+    own = drift * numpy.exp(rng.normal(0, noise, count))
+    return Pairs(tuple(own.tolist()), tuple((drift * ratio).tolist()))
+
+
+def test_drift_and_outliers_do_not_move_the_ratio() -> None:
+    pairs = noisy_pairs(1.5, 40, 0.02)
+    disturbed = Pairs((9e9, *pairs.candidate_ns[1:]), pairs.rival_ns)
+    found = speedup("eager", disturbed, numpy.random.default_rng(1))
+    assert found.low < 1.5 < found.high
+    assert found.ratio == pytest.approx(1.5, rel=0.02)
+
+
+def test_the_interval_holds_the_truth_in_about_95_of_100_runs() -> None:
+    rng = numpy.random.default_rng(2)
+    held = 0
+    for seed in range(200):
+        _, low, high = interval(noisy_pairs(1.2, 21, 0.1, seed).log_ratios, rng)
+        held += low <= 1.2 <= high
+    assert held >= 180
+
+
+def test_a_plan_spends_its_budget_and_never_less_than_a_few_pairs() -> None:
+    assert plan(2e6, 20e6, 8).pairs == 10
+    assert plan(200e6, 20e6, 8).pairs == LEAST_PAIRS
+    assert plan(2e6, 20e6, 8).count == 1
+
+
+def test_short_calls_share_a_window_as_far_as_slots_go() -> None:
+    assert plan(10e3, 20e6, 64).count == 40
+    assert plan(1e3, 20e6, 32).count == 32
+
+
+def test_a_derived_speedup_is_the_product_and_less_certain_than_either() -> None:
+    own = Speedup("eager", 2.0, 1.9, 2.1, 1e6)
+    bridge = Speedup("compile", 1.5, 1.4, 1.6, 3e6)
+    found = derived(own, bridge)
+    assert (found.baseline, found.direct, found.baseline_latency_ns) == ("compile", False, 3e6)
+    assert found.ratio == pytest.approx(3.0)
+    assert found.high / found.ratio > max(2.1 / 2.0, 1.6 / 1.5)
+    assert found.low / found.ratio < min(1.9 / 2.0, 1.4 / 1.5)
+
+
+def test_the_noise_floor_covers_a_bias_of_identical_code() -> None:
+    floor = noise_floor(noisy_pairs(exp(0.05), 60, 0.01), numpy.random.default_rng(3))
+    assert log(1 + floor) >= 0.05
+
+
+def test_only_what_all_pairs_call_slow_is_clearly_slow() -> None:
+    assert Pairs((10.0, 10.0), (1.0, 1.5)).clearly_slow
+    assert Pairs((10.0,) * 4, (4.0,) * 4).clearly_slow
+    assert not Pairs((10.0,) * 4, (4.0, 4.0, 4.0, 6.0)).clearly_slow
+    assert not Pairs((10.0,), (1.0,)).clearly_slow
