@@ -17,8 +17,8 @@ DRAWS = 30
 """Edits tried until one gives a kernel that is not known yet."""
 _EDITS = ("insert", "alter", "remove")
 _EDIT_ODDS = (0.65, 0.2, 0.15)
-_INSERTED_ODDS = (0.55, 0.3, 0.15)
-"""How likely one, two or three steps are inserted at once: some only pay together (split, then vectorise)."""
+_INSERTED_ODDS = (0.4, 0.3, 0.2, 0.1)
+"""How likely one, two, three or four steps are inserted at once: some only pay together (split, then vectorise)."""
 _AT_END = 0.5
 """Share of the insertions that go to the end of the recipe; the others go anywhere in it."""
 

@@ -17,6 +17,9 @@ from evokern.protocols import Site
 from evokern.syntax import INDENT, Edit, Loop, Syntax, parse
 from evokern.task import Task, Tensor
 
+_EVERY = "every input"
+"""The site that packs all of them, each along the first dimension that it offers."""
+
 _TRANSPOSED = """
 // A copy of `from` (outer, middle, inner) as (outer, inner, middle).
 template <class T>
@@ -46,7 +49,8 @@ class _Use:
 class Pack:
     """A site per input that some innermost loop walks along another dimension than its last.
 
-    It must only ever be read by subscripts that follow its dimensions; it is copied before the loops.
+    It must only ever be read by subscripts that follow its dimensions; it is copied before the loops. Where there are
+    several, one more site packs them all: they tend to pay together.
     """
 
     name = "pack"
@@ -55,9 +59,12 @@ class Pack:
         syntax = parse(kernel)
         dependences = Dependences(syntax, task)
         found = ((tensor, _walked(syntax, tensor, _uses(syntax, dependences, tensor))) for tensor in task.inputs)
-        return [Site(tensor.name, {"innermost": dims}) for tensor, dims in found if dims]
+        sites = [Site(tensor.name, {"innermost": dims}) for tensor, dims in found if dims]
+        return [*sites, Site(_EVERY)] if len(sites) > 1 else sites
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
+        if step.site == _EVERY:
+            return None if step.options else self._apply_everywhere(kernel, task)
         syntax = parse(kernel)
         tensor = next((tensor for tensor in task.inputs if tensor.name == step.site), None)
         uses = _uses(syntax, Dependences(syntax, task), tensor) if tensor else ()
@@ -82,6 +89,14 @@ class Pack:
         ]
         packed = syntax.edited(Edit(start, start, lines), *edits)
         return packed if _TRANSPOSED in packed.source else _with_function(packed)
+
+    def _apply_everywhere(self, kernel: Kernel, task: Task) -> Kernel | None:
+        sites = [site for site in self.sites(kernel, task) if site.label != _EVERY]
+        packed: Kernel | None = kernel
+        for site in sites:
+            innermost = (("innermost", site.options["innermost"][0]),)
+            packed = self.apply(packed, Step(self.name, site.label, innermost), task) if packed else None
+        return packed if len(sites) > 1 else None
 
 
 def _with_function(kernel: Kernel) -> Kernel:

@@ -21,16 +21,22 @@ from ._definitions import definition
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
 
 
+_EVERY = "every function"
+
+
 class VectorMath:
-    """One site per function that the kernel calls: all its calls are replaced together."""
+    """One site per function that the kernel calls: all its calls are replaced together; one more for all functions."""
 
     name = "vector_math"
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:  # noqa: ARG002
         syntax = parse(kernel)
-        return [Site(function) for function in FUNCTIONS if _calls(syntax, function)]
+        sites = [Site(function) for function in FUNCTIONS if _calls(syntax, function)]
+        return [*sites, Site(_EVERY)] if len(sites) > 1 else sites
 
-    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:  # noqa: ARG002
+    def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
+        if step.site == _EVERY and not step.options:
+            return self._apply_everywhere(kernel, task)
         syntax = parse(kernel)
         calls = _calls(syntax, step.site) if step.site in FUNCTIONS else []
         if not calls or step.options:
@@ -38,6 +44,13 @@ class VectorMath:
         name = f"vector_{step.site}"
         edits = definition(syntax, name, function_text(step.site))
         return syntax.edited(*edits, *(Edit(start, end, name) for start, end in calls))
+
+    def _apply_everywhere(self, kernel: Kernel, task: Task) -> Kernel | None:
+        functions = [site.label for site in self.sites(kernel, task) if site.label != _EVERY]
+        replaced: Kernel | None = kernel
+        for function in functions:
+            replaced = self.apply(replaced, Step(self.name, function), task) if replaced else None
+        return replaced if len(functions) > 1 else None
 
 
 @lru_cache(maxsize=len(FUNCTIONS))
