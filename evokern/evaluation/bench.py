@@ -100,12 +100,12 @@ class Bench:
             if tally is not None
             else cycle(self.bank.sets(shape, LEAST_PAIRS + plan.count))
         )
+        first = int(self.rng.integers(0, len(slots) - plan.count + 1))
+        chosen = slots[first : first + plan.count]  # another place each time, and fresh content at the same addresses
         for turn in range(-1, plan.pairs):
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:
                 return
-            first = int(self.rng.integers(0, len(slots) - plan.count + 1))
-            chosen = slots[first : first + plan.count]
             times = {}
             for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
                 checks = tally if worker is candidate else None

@@ -122,7 +122,7 @@ class Judge:
         worker: Worker | None = None,
         held_out: bool = False,
     ) -> Measurement:
-        """The candidate's speed at `shape` against the fastest rival or, for a champion, against every one directly."""
+        """The candidate's speed at `shape` against one rival or, for a champion, against every one directly."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
         processes = self.settings.champion_processes if champion else 1

@@ -1,6 +1,6 @@
 """What candidates are timed against: the yardstick (a kernel), eager PyTorch and `torch.compile`; and an A/A run.
 
-In a search, candidates meet the fastest of them only, and what that one is worth against the others is measured here
+In a search, candidates meet one of them only, and what that one is worth against the others is measured here
 once. Every rival is frozen except in its own windows.
 """
 
@@ -18,6 +18,7 @@ from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
+YARDSTICK_ADVANTAGE = 4
 CANDIDATE, YARDSTICK = "candidate", "yardstick"
 
 
@@ -66,8 +67,12 @@ class Rivals:
             self._learn_yardstick(shape)
 
     def names(self, shape: Shape) -> list[str]:
-        """Every rival at `shape`, the fastest first: it is the one that candidates of a search meet."""
-        return sorted((name for name, label in self._call_ns if label == shape_label(shape)), key=self._speed(shape))
+        """Every rival at `shape`; the first is the one that candidates of a search meet.
+
+        That is the fastest, since its time is spent on every candidate, or a yardstick that is not much slower: under
+        load, a kernel in the same runner suffers as a candidate does.
+        """
+        return sorted((name for name, label in self._call_ns if label == shape_label(shape)), key=self._cost(shape))
 
     def call_ns(self, name: str, shape: Shape) -> float:
         """About what a call of the rival takes; what sample plans are made from."""
@@ -77,7 +82,7 @@ class Rivals:
         return self._workers[name]
 
     def over(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The fastest rival over each other one at `shape`."""
+        """The rival that candidates meet over each other one at `shape`."""
         return self._over.get(shape_label(shape), ())
 
     def fresh_yardstick(self) -> Worker:
@@ -134,12 +139,13 @@ class Rivals:
         return Baseline(kind, shape, None, self._notes.recall(shape) or "")
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The fastest rival against each other one: as many pairs as confirm a kernel."""
-        found, (fastest, *others) = [], self.names(shape)
+        """The rival that candidates meet against each other one: as many pairs as confirm a kernel."""
+        found, (met, *others) = [], self.names(shape)
         for name in others:
             pairs = Pairs()
-            plan = self._bench.plan(shape, self.call_ns(name, shape), self._settings.confirm_ms)
-            for pair in self._bench.duel(self._workers[fastest], self._workers[name], shape, plan, None):
+            slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
+            plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
+            for pair in self._bench.duel(self._workers[met], self._workers[name], shape, plan, None):
                 pairs += pair
             found.append(speedup(name, pairs, self._bench.rng))
         return tuple(found)
@@ -150,8 +156,9 @@ class Rivals:
 
     def _learn(self, name: str, shape: Shape, call_ns: float) -> None:
         self._call_ns[name, shape_label(shape)] = call_ns
-        fastest, own = self.names(shape)[0], self._call_ns.get((YARDSTICK, shape_label(shape)), 0.0)
-        self._bench.allow(shape, max(50 * self.call_ns(fastest, shape), 3 * own))
+        fastest_ns = min(self.call_ns(known, shape) for known in self.names(shape))
+        own_ns = self._call_ns.get((YARDSTICK, shape_label(shape)), 0.0)
+        self._bench.allow(shape, max(50 * fastest_ns, 3 * own_ns))
 
-    def _speed(self, shape: Shape) -> Callable[[str], float]:
-        return lambda name: self.call_ns(name, shape)
+    def _cost(self, shape: Shape) -> Callable[[str], float]:
+        return lambda name: self.call_ns(name, shape) / (YARDSTICK_ADVANTAGE if name == YARDSTICK else 1)

@@ -100,12 +100,12 @@ def test_identical_code_scores_one_within_the_noise_floor(judge: Judge) -> None:
     assert sum(abs(math.log(ratio)) <= math.log1p(floor) for ratio, floor in scores) >= 2, scores
 
 
-def test_twice_the_work_is_slower(judge: Judge) -> None:
-    twice = edited(
+def test_much_more_work_is_slower(judge: Judge) -> None:
+    more = edited(
         "double squares = 0;",
-        "volatile double idle = 0; for (int i = 0; i < 2000; ++i) idle += i;\n double squares = 0;",
+        "volatile double idle = 0; for (int i = 0; i < 10000; ++i) idle += i;\n double squares = 0;",
     )
-    evaluation = screened(judge, twice)
+    evaluation = screened(judge, more)
     assert evaluation.status is Status.PASSED
     yardstick = evaluation.measurements[0].over("yardstick")
     assert yardstick is not None
