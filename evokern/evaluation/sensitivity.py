@@ -118,7 +118,7 @@ class Study:
         if self.declared.dtype.bytes > 2:
             # PyTorch sums pairwise, far better than float arithmetic must: 4 times its error leaves room for other
             # orders of some hundred terms. The error of n terms in any order grows as sqrt(n) (Higham and Mary 2019,
-            # doi:10.1137/18M1226312). Measured: 16 accumulators 10-60 units where n is 1000-16384, cheats above 5000.
+            # doi:10.1137/18M1226312). Measured: 16 accumulators 10-60 units for n of 1000-16384, cheats above 300.
             # Where a bit of the input decides (rows without variance), being exact as the reference is luck.
             growth = sqrt(self.longest)
             rms_bound = max(4.0, growth) * max(unit, self._moved.rms) + rounding
