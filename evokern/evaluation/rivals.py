@@ -18,7 +18,8 @@ from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
-YARDSTICK_ADVANTAGE = 4
+YARDSTICK_ADVANTAGE = 5
+"""How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""
 CANDIDATE, YARDSTICK = "candidate", "yardstick"
 
 
