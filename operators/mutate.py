@@ -35,7 +35,7 @@ class Mutate:
         names = list(replay.rewrites)
         odds = probabilities(names, credits(context.history))
         for _ in range(DRAWS):
-            edited = _edit(recipe.origin, recipe.steps, replay, dict(zip(names, odds, strict=True)), context.rng)
+            edited = edit(recipe.origin, recipe.steps, replay, dict(zip(names, odds, strict=True)), context.rng)
             if edited is None:
                 continue
             steps, idea = edited
@@ -58,15 +58,15 @@ def credits(history: Sequence[Candidate]) -> Iterator[tuple[str, float]]:
             yield from ((step.rewrite, gain) for step in candidate.child.recipe.steps if step not in earlier)
 
 
-def _edit(
+def edit(
     origin: Kernel, steps: tuple[Step, ...], replay: Replayer, odds: dict[str, float], rng: numpy.random.Generator
 ) -> tuple[tuple[Step, ...], str] | None:
     """The steps of a recipe after one edit, and what it was; None when that edit finds nothing to do."""
-    edit = str(rng.choice(_EDITS, p=_EDIT_ODDS)) if steps else "insert"
-    if edit == "insert":
+    kind = str(rng.choice(_EDITS, p=_EDIT_ODDS)) if steps else "insert"
+    if kind == "insert":
         return _insert(origin, steps, replay, odds, rng)
     at = int(rng.integers(len(steps)))
-    if edit == "remove":
+    if kind == "remove":
         return (*steps[:at], *steps[at + 1 :]), f"removed {steps[at]}"
     before, _ = replay.replay(origin, steps[:at])
     other = _step(before, steps[at].rewrite, replay, rng)
