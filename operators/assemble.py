@@ -41,7 +41,7 @@ FAILURE = log(0.25)
 
 
 class Assemble:
-    """Its parent lends the origin; the base of the child is the fastest kernel known: only beating that earns credit."""
+    """Its parent lends the origin; the child is based on the fastest kernel known: beating that earns credit."""
 
     name = "assemble"
     arity = 1
