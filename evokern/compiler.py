@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from evokern import machine
+from evokern import confinement, machine
 from evokern.errors import EvokernError
 from evokern.outcome import Evidence
 
@@ -62,8 +62,9 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
             [*command, *flags, "-fPIC", *included, "-c", "kernel.cpp", "-o", "kernel.o"],
             [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],
         )
+        confined = (str(launcher()), str(folder), *confinement.toolchain(command), str(header.parent), "--")
         for step in steps:
-            if (words := _run(step, folder)) is not None:
+            if (words := _run((*confined, *step), folder)) is not None:
                 return _evidence(words)
         os.replace(folder / "kernel.so", artefact)
     return artefact
@@ -92,6 +93,16 @@ def compile_native(source: Path, *flags: str, shared: bool) -> Path:
             )
         os.replace(made, target)
     return target
+
+
+@functools.cache
+def launcher() -> Path:
+    """The program that takes rights away from what it starts (native/launcher.cpp).
+
+    Raises:
+        EvokernError: there is no compiler, or it refuses.
+    """
+    return compile_native(confinement.LAUNCHER, "-O1", shared=False)
 
 
 def find() -> tuple[str, ...]:
@@ -171,7 +182,7 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
 
 def _evidence(words: str) -> Evidence:
     lines = words.splitlines()
-    reason = next((line for line in lines if "error:" in line or "undefined reference" in line), "the compiler failed")
+    reason = next((line for line in lines if "rror:" in line or "undefined reference" in line), "the compiler failed")
     return Evidence("compile", reason.strip(), words)
 
 

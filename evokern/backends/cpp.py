@@ -76,7 +76,7 @@ class Cpp:
         return shared_library(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
 
     def command(self, artefact: Path, task: Task) -> list[str]:
-        runner = compile_native(RUNNER, "-O2", shared=False)
+        runner = compile_native(RUNNER, "-O2", "-fopenmp", shared=False)
         caller = shared_library(shim(task), FLAGS, PRELUDE)
         if isinstance(caller, Evidence):
             raise EvokernError(f"expected a call of {self.signature(task)} to compile, got {caller.detail}")

@@ -15,6 +15,7 @@ from evokern.cli.resume import resume
 from evokern.cli.run import run
 from evokern.cli.schema import schema
 from evokern.cli.show import show
+from evokern.confinement import hide
 from evokern.errors import EvokernError
 
 INTERRUPTED = 130
@@ -38,6 +39,7 @@ for _verb in (run, resume, check, front, show, diff, lineage, doctor, schema):
 
 def main() -> None:
     """The `evokern` program: every expected failure becomes one message and an exit code."""
+    hide()  # the environment may hold keys
     try:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except EvokernError as error:

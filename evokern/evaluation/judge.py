@@ -16,6 +16,7 @@ from statistics import median
 
 import torch
 
+from evokern.confinement import hide
 from evokern.errors import EvokernError
 from evokern.evaluation import reference
 from evokern.evaluation.bench import Bench
@@ -209,5 +210,6 @@ def _complaint(fall: Fallen) -> str:
 
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: an engine that is killed takes its judge along
+    hide()
     torch.set_grad_enabled(False)
     serve(int(sys.argv[1]), int(sys.argv[2]))

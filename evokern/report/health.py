@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from evokern import machine
+from evokern import compiler, confinement, machine
+from evokern.confinement import Level
+from evokern.errors import EvokernError
 from evokern.report import figures
 
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
+_CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
 _CACHE_ADVICE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
 
 
@@ -46,6 +49,7 @@ def examine() -> tuple[Finding, ...]:
         Finding("python", here.python, True),
         Finding("processor", f"{here.cpu}, {here.cores} cores, {figures.memory(here.memory_bytes)}", True),
         *_compilers(),
+        *_confinement(),
         *_libraries(),
         _cache(),
         *_gpus(here.gpus),
@@ -76,6 +80,21 @@ def _try_to_compile(command: tuple[str, ...]) -> str:
             return str(error)
         words = done.stderr.strip().splitlines()
         return (words[0] if words else f"exit code {done.returncode}") if done.returncode else ""
+
+
+def _confinement() -> Iterator[Finding]:
+    """What keeps kernels from the rest of the machine."""
+    if machine.find_compiler() is None:
+        return
+    try:
+        reached = confinement.examine(compiler.launcher())
+    except EvokernError as error:
+        yield Finding("confinement", str(error).splitlines()[0], False, advice=_COMPILER_ADVICE)
+        return
+    enough = reached.level is not Level.NONE
+    yield Finding(
+        "confinement", str(reached), enough, advice="" if reached.level is Level.FULL else _CONFINEMENT_ADVICE
+    )
 
 
 def _libraries() -> Iterator[Finding]:

@@ -6,17 +6,18 @@
 // Python and no secret in here: seeds, golden results, comparator and clock are the judge's. Inputs are sealed
 // read-only. Every buffer ends at a page that may not be touched, so that running over it is a crash.
 #include <cfenv>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include <dlfcn.h>
+#include <omp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <xmmintrin.h>
 
+#include "confine.h"
 #include "control.h"
 
 namespace {
@@ -99,19 +100,25 @@ struct Kernel {
     void (*call)(void*, void**);
 };
 
-// Everything that takes rights away from this process belongs here: nothing of the candidate has been loaded yet.
-void confine(pid_t judge) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_DUMPABLE, 0);
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (getppid() != judge) give_up("the judge is gone");
+// By descriptor, since a confined process may not walk to where the file lies.
+void* load_library(int descriptor) {
+    const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) give_up(dlerror());
+    close(descriptor);
+    return library;
 }
 
-Kernel load(const char* artefact, const char* shim) {
-    void* caller = dlopen(shim, RTLD_NOW | RTLD_LOCAL);
-    if (!caller) give_up(dlerror());
-    void* candidate = dlopen(artefact, RTLD_NOW | RTLD_LOCAL);
-    if (!candidate) give_up(dlerror());
+// Nothing of the candidate has been loaded before the rights are gone.
+Kernel load(const char* artefact, const char* shim, pid_t judge) {
+    close_range(OUTPUTS + 1, ~0U, 0);
+    const int libraries[] = {open(shim, O_RDONLY | O_CLOEXEC), open(artefact, O_RDONLY | O_CLOEXEC)};
+    omp_get_max_threads();             // what kernels link with must be here already: OpenMP's library ...
+    dlopen("libmvec.so.1", RTLD_NOW);  // ... and the vector math of some systems
+    confine::for_kernel(libraries);
+    if (getppid() != judge) give_up("the judge is gone");
+    void* caller = load_library(libraries[0]);
+    void* candidate = load_library(libraries[1]);
     Kernel kernel{dlsym(candidate, "kernel"), reinterpret_cast<void (*)(void*, void**)>(dlsym(caller, "evokern_call"))};
     if (!kernel.entry || !kernel.call) give_up("the artefact defines no extern \"C\" function named kernel");
     return kernel;
@@ -136,8 +143,7 @@ int main(int count, char** words) {
         const int32_t verb = page.verb, first = page.first, end = page.first + page.count;
         armed = verb == control::ARM_COLD || verb == control::ARM_HOT;
         if (verb == control::LOAD) {
-            confine(slots.judge());
-            kernel = load(words[1], words[2]);
+            kernel = load(words[1], words[2], slots.judge());
         } else if (armed) {
             for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot, verb == control::ARM_HOT);
         } else {

@@ -1,0 +1,168 @@
+// Which system calls a confined process may make, as a seccomp filter. Two policies: a kernel's process gets a list of
+// what computing needs and nothing else; a compiler, a tree of programs that are not ours, gets all but a list.
+//
+// A filter sees numbers, not what pointers point to: hence clone3 (flags in memory) does not exist for a kernel, and
+// io_uring, which does work that no filter sees, exists for nobody.
+#pragma once
+
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
+#include <initializer_list>
+#include <vector>
+
+#include <fcntl.h>
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace confine {
+
+#if defined(__x86_64__)
+constexpr uint32_t ARCHITECTURE = AUDIT_ARCH_X86_64;
+#elif defined(__aarch64__)
+constexpr uint32_t ARCHITECTURE = AUDIT_ARCH_AARCH64;
+#else
+#error "evokern knows the system calls of x86-64 and aarch64"
+#endif
+
+constexpr uint32_t ALLOW = SECCOMP_RET_ALLOW, KILL = SECCOMP_RET_KILL_PROCESS;
+constexpr uint32_t REFUSE = SECCOMP_RET_ERRNO | EPERM, UNKNOWN = SECCOMP_RET_ERRNO | ENOSYS;
+
+class Filter {
+  public:
+    Filter() {
+        load(offsetof(seccomp_data, arch));
+        add(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0);
+        end(KILL);
+        load(offsetof(seccomp_data, nr));
+#ifdef __x86_64__
+        add(BPF_JMP | BPF_JGE | BPF_K, 0x4000'0000, 0, 1);  // x32: the same calls under other numbers
+        end(KILL);
+#endif
+    }
+
+    void all(std::initializer_list<long> calls, uint32_t action) {
+        for (long call : calls) when(call, [&] { end(action); });
+    }
+
+    // Allows `call` if its argument number `index` is one of `values`, and refuses it otherwise.
+    void only(long call, int index, std::initializer_list<uint32_t> values) {
+        when(call, [&] {
+            load_argument(index);
+            for (uint32_t value : values) {
+                add(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
+                end(ALLOW);
+            }
+            end(REFUSE);
+        });
+    }
+
+    void only_with_flag(long call, int index, uint32_t flag) {
+        when(call, [&] {
+            load_argument(index);
+            add(BPF_JMP | BPF_JSET | BPF_K, flag, 0, 1);
+            end(ALLOW);
+            end(REFUSE);
+        });
+    }
+
+    // Allows `call` on this process (0) and on what was started later, its own threads among it.
+    void only_later(long call, int index, uint32_t process) {
+        when(call, [&] {
+            load_argument(index);
+            add(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
+            add(BPF_JMP | BPF_JGE | BPF_K, process, 0, 1);
+            end(ALLOW);
+            end(REFUSE);
+        });
+    }
+
+    // Ends the filter and puts it on this process; false when the system has none.
+    bool install(uint32_t otherwise) {
+        end(otherwise);
+        sock_fprog program{static_cast<unsigned short>(code_.size()), code_.data()};
+        // Without SPEC_ALLOW older systems slow a filtered process down to guard it against itself.
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0 ||
+               prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    }
+
+  private:
+    void add(uint16_t operation, uint32_t value, uint8_t yes, uint8_t no) {
+        code_.push_back({operation, yes, no, value});
+    }
+    void load(size_t offset) { add(BPF_LD | BPF_W | BPF_ABS, static_cast<uint32_t>(offset), 0, 0); }
+    void load_argument(int index) { load(offsetof(seccomp_data, args) + index * sizeof(uint64_t)); }
+    void end(uint32_t action) { add(BPF_RET | BPF_K, action, 0, 0); }
+
+    template <typename Body>
+    void when(long call, Body body) {  // every path of the body ends the filter
+        add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(call), 0, 0);
+        const size_t here = code_.size();
+        body();
+        code_[here - 1].jf = static_cast<uint8_t>(code_.size() - here);
+    }
+
+    std::vector<sock_filter> code_;
+};
+
+// `own_user`: nobody else's processes can be touched anyhow, because none has this process's user.
+inline bool filter_kernel(bool own_user) {
+    const auto self = static_cast<uint32_t>(getpid());
+    Filter filter;
+    filter.all({SYS_futex,          SYS_sched_yield,   SYS_clock_gettime, SYS_madvise,       SYS_mmap,
+                SYS_munmap,         SYS_mprotect,      SYS_mremap,        SYS_brk,           SYS_write,
+                SYS_writev,         SYS_read,          SYS_readv,         SYS_pread64,       SYS_openat,
+                SYS_close,          SYS_fstat,         SYS_newfstatat,    SYS_statx,         SYS_lseek,
+                SYS_readlinkat,     SYS_faccessat,     SYS_getdents64,    SYS_getcwd,        SYS_exit,
+                SYS_exit_group,     SYS_rt_sigaction,  SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack,
+                SYS_set_robust_list, SYS_set_tid_address, SYS_rseq,       SYS_gettid,        SYS_getpid,
+                SYS_getppid,        SYS_getuid,        SYS_geteuid,       SYS_getgid,        SYS_getegid,
+                SYS_nanosleep,      SYS_clock_nanosleep, SYS_clock_getres, SYS_gettimeofday, SYS_restart_syscall,
+                SYS_getrandom,      SYS_getcpu,        SYS_sched_getaffinity, SYS_getrusage, SYS_times,
+                SYS_sysinfo,        SYS_uname,         SYS_membarrier,    SYS_ppoll,         SYS_sched_getparam,
+                SYS_sched_getscheduler, SYS_get_mempolicy, SYS_mincore},
+               ALLOW);
+#ifdef __x86_64__
+    filter.all({SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_time, SYS_poll, SYS_getrlimit,
+                SYS_arch_prctl},  // arch_prctl asks for the tile registers
+               ALLOW);
+#endif
+    filter.only_with_flag(SYS_clone, 0, CLONE_THREAD);
+    filter.all({SYS_clone3}, UNKNOWN);  // the C library then asks for clone
+    filter.only(SYS_kill, 0, {self});
+    filter.only(SYS_tgkill, 0, {self});
+    filter.only(SYS_prctl, 0, {PR_SET_NAME, PR_GET_NAME, 0x53564d41});  // the last one names memory
+    filter.only(SYS_fcntl, 1, {F_GETFD, F_SETFD, F_GETFL});
+    filter.only(SYS_ioctl, 1, {0x5401});     // whether it is a terminal
+    filter.only(SYS_prlimit64, 2, {0});      // reading limits
+    if (own_user) {
+        filter.all({SYS_sched_setaffinity}, ALLOW);
+    } else {
+        filter.only_later(SYS_sched_setaffinity, 0, self);
+    }
+    return filter.install(REFUSE);
+}
+
+inline bool filter_compiler() {
+    Filter filter;
+    filter.all({SYS_socket, SYS_socketpair, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_io_uring_setup,
+                SYS_io_uring_enter, SYS_io_uring_register, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_keyctl,
+                SYS_add_key, SYS_request_key, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_chroot, SYS_unshare, SYS_setns,
+                SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_mount_setattr, SYS_init_module, SYS_finit_module,
+                SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_sethostname,
+                SYS_setdomainname, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime, SYS_acct,
+                SYS_quotactl, SYS_syslog, SYS_open_by_handle_at, SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_kcmp,
+                SYS_process_madvise, SYS_shmget, SYS_semget, SYS_msgget, SYS_mq_open, SYS_setpriority, SYS_ioprio_set,
+                SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr, SYS_migrate_pages, SYS_move_pages,
+                SYS_seccomp, SYS_vhangup, SYS_fanotify_init},
+               REFUSE);
+    return filter.install(ALLOW);
+}
+
+}  // namespace confine

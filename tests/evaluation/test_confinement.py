@@ -1,0 +1,48 @@
+"""What this machine says that it can take away, and that a compiler can do its work with what is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from evokern import compiler, confinement
+from evokern.backends.cpp import FLAGS, PRELUDE
+from evokern.confinement import Confinement, Level
+from evokern.outcome import Evidence
+
+
+def test_this_machine_confines_kernels():
+    reached = confinement.examine(compiler.launcher())
+    assert reached.level is not Level.NONE, str(reached)
+    assert str(reached).startswith(f"{reached.level}: system-call filter")
+
+
+def test_a_level_is_no_better_than_its_weakest_layer():
+    full = Confinement(own_user=False, powerless=True, landlock=1, filtered=True)
+    assert full.level is Level.FULL
+    assert Confinement(own_user=True, powerless=True, landlock=0, filtered=True).level is Level.PARTIAL
+    assert Confinement(own_user=True, powerless=True, landlock=7, filtered=False).level is Level.NONE
+    assert str(Confinement(False, False, 0, False)) == "none: limits only"
+
+
+def test_a_compiler_reads_its_own_places_and_no_home():
+    places = [Path(place) for place in confinement.toolchain(compiler.find())]
+    assert Path("/") not in places
+    assert any(Path("/usr/include/stdio.h").is_relative_to(place) for place in places)
+    assert not any(Path("/etc/passwd").is_relative_to(place) for place in places)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '#include "/etc/passwd"',
+        '#include "/proc/self/environ"',
+        '#include "/dev/zero"',
+        'asm(".incbin \\"/etc/passwd\\"");',
+    ],
+)
+def test_a_source_cannot_take_files_of_the_machine_in(line: str):
+    made = compiler.shared_library(f"{line}\nint answer() {{ return 1; }}\n", FLAGS, PRELUDE)
+    assert isinstance(made, Evidence)
+    assert "ermission denied" in made.reason or "file not found" in made.reason
