@@ -10,7 +10,7 @@ A pure function of the records, so that a resumed run chooses as an uninterrupte
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 
 import numpy
@@ -22,7 +22,7 @@ RATE = 0.1
 FLOOR = 0.3
 """Share of the choices that is spread evenly, so that nothing is ever given up."""
 OPTIMISM = 0.2
-"""Quality before the first try: a 20 % gain, so that everything is tried early."""
+"""Quality before the first try, unless the caller expects otherwise: a 20 % gain, so that everything is tried early."""
 
 
 def reward(child: Candidate, parents: Iterable[Candidate]) -> float:
@@ -33,13 +33,20 @@ def reward(child: Candidate, parents: Iterable[Candidate]) -> float:
     return min(max(log(child.speedup / best), 0.0), log(2)) if best > 0 else 0.0
 
 
-def probabilities(arms: Sequence[str], rewards: Iterable[tuple[str, float]]) -> numpy.ndarray:
+def probabilities(
+    arms: Sequence[str], rewards: Iterable[tuple[str, float]], expected: Mapping[str, float] | None = None
+) -> numpy.ndarray:
     """How likely to choose each of `arms`, given (arm, reward) from the oldest to the newest.
+
+    Args:
+        arms: the names to choose among.
+        rewards: what was tried and what it paid; other names than those in `arms` are ignored.
+        expected: quality before the first try, by arm; `OPTIMISM` where it is silent.
 
     Returns:
         (len(arms),) float64, sums to 1.
     """
-    quality = dict.fromkeys(arms, OPTIMISM)
+    quality = {arm: (expected or {}).get(arm, OPTIMISM) for arm in arms}
     for arm, value in rewards:
         if arm in quality:
             quality[arm] += RATE * (value - quality[arm])

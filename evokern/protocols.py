@@ -191,6 +191,8 @@ class Rewrite(Protocol):
     """A small source transformation of C++ kernels on their syntax tree."""
 
     name: str
+    expected_gain: float
+    """Log speed-up that it typically brings where it pays: how eagerly it is tried before anything was measured."""
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         """Where it applies, in source order; empty when nowhere."""

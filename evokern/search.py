@@ -154,8 +154,7 @@ class Search:
             EvokernError: it is a seed and did not pass.
         """
         if candidate.status is None:
-            fidelity = Fidelity.CONFIRM if candidate.child.operator == SEED else Fidelity.SCREEN
-            candidate = self._judged(candidate, fidelity)
+            candidate = self._judged(candidate, Fidelity.SCREEN)
         if candidate.child.operator == SEED and candidate.status is not Status.PASSED:
             self.remember(candidate)
             raise EvokernError(f"the seed kernel fails: {_describe(candidate)}")
@@ -163,7 +162,7 @@ class Search:
 
     def confirm(self) -> Iterator[Candidate]:
         """A new best is measured again, afresh, before it replaces the old one."""
-        while self._confirmed() < CONFIRMED_PER_GENERATION * (self.generation + 1):
+        while self._confirmed() < CONFIRMED_PER_GENERATION * self.generation:  # seeds are there to be beaten
             best = self.best()
             if self.stopped or best is None or best.evaluation is None or best.evaluation.fidelity >= Fidelity.CONFIRM:
                 return

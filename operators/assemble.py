@@ -16,13 +16,12 @@ from math import log
 
 import numpy
 
-from evokern.bandit import probabilities
 from evokern.kernel import Child, Parent, Step
 from evokern.outcome import Candidate
 from evokern.protocols import Context
 
 from ._recipes import replayer
-from .mutate import credits, edit
+from .mutate import edit, rewrite_odds
 
 DRAWS = 10
 """Draws from the posterior until one gives a kernel that is not known yet."""
@@ -54,7 +53,7 @@ class Assemble:
             return None
         fastest = max(measured, key=lambda one: one.speedup or 0.0)
         replay, rng = replayer(context.task), context.rng
-        odds = dict(zip(replay.rewrites, probabilities(list(replay.rewrites), credits(context.history)), strict=True))
+        odds = rewrite_odds(replay, context.history)
         model = Effects(measured, list(places))
         for _ in range(DRAWS):
             steps = tuple(sorted(_worthwhile(model.draw(rng)), key=places.__getitem__))

@@ -32,10 +32,9 @@ class Mutate:
     def propose(self, context: Context) -> Child | None:
         parent = context.parents[0]
         recipe, replay = parent.child.recipe, replayer(context.task)
-        names = list(replay.rewrites)
-        odds = probabilities(names, credits(context.history))
+        odds = rewrite_odds(replay, context.history)
         for _ in range(DRAWS):
-            edited = edit(recipe.origin, recipe.steps, replay, dict(zip(names, odds, strict=True)), context.rng)
+            edited = edit(recipe.origin, recipe.steps, replay, odds, context.rng)
             if edited is None:
                 continue
             steps, idea = edited
@@ -56,6 +55,13 @@ def credits(history: Sequence[Candidate]) -> Iterator[tuple[str, float]]:
             earlier = parents[0].child.recipe.steps
             gain = reward(candidate, parents)
             yield from ((step.rewrite, gain) for step in candidate.child.recipe.steps if step not in earlier)
+
+
+def rewrite_odds(replay: Replayer, history: Sequence[Candidate]) -> dict[str, float]:
+    """How likely each rewrite is inserted next: by what it was expected to bring at first, then by what it brought."""
+    names = list(replay.rewrites)
+    expected = {name: rewrite.expected_gain for name, rewrite in replay.rewrites.items()}
+    return dict(zip(names, probabilities(names, credits(history), expected), strict=True))
 
 
 def edit(

@@ -26,13 +26,16 @@ GENERATIONS = 5
 
 class MadeUp:
     """A judge that makes up its timings: they follow from the kernel. Screening flatters, so that most bests are not
-    confirmed: what is decided between two commits then matters most.
+    confirmed: what is decided between two commits then matters most. Every fifth child fails, the seed never does.
     """
+
+    seed = load(EXAMPLE).seeds[0]
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
         chance = random.Random(hashlib.sha256(f"{kernel.hash}{fidelity}".encode()).digest())
         ratio = chance.lognormvariate(0.0 if fidelity else 1.5, 0.3)
-        status = Status.WRONG if fidelity is Fidelity.SCREEN and chance.random() < 0.2 else Status.PASSED
+        fails = kernel != self.seed and fidelity is Fidelity.SCREEN and chance.random() < 0.2
+        status = Status.WRONG if fails else Status.PASSED
         speedup = Speedup("eager", ratio, ratio, ratio, 1e6)
         timed = (Measurement({"M": 1}, Cache.COLD, 1, 1e6 / ratio, (speedup,), 0.01),)
         return Evaluation(status, fidelity, rms_error=chance.random(), measurements=timed)

@@ -19,7 +19,7 @@ from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Board, Slot
-from evokern.evaluation.timing import LEAST_PAIRS, Pairs, Plan, plan
+from evokern.evaluation.timing import HOPELESS, LEAST_PAIRS, Pairs, Plan, plan
 from evokern.evaluation.worker import Fallen, Worker, start_runner
 from evokern.outcome import Cache, Status
 from evokern.settings import EvaluationSettings
@@ -112,7 +112,8 @@ class Bench:
                 times[worker] = self._go(worker, chosen, batch, "time", checks) / plan.count
             if tally is not None:
                 _refute(candidate, tally)
-            if turn >= 0:  # the first pair warms both up
+            warm = turn >= 0  # the first pair warms both up
+            if warm or times[rival] < HOPELESS * times[candidate]:
                 yield Pairs((times[candidate],), (times[rival],))
 
     def _go(

@@ -18,6 +18,8 @@ SHORT_CALL_NS = 100_000
 """Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
 WINDOW_NS = 400_000
 LEAST_PAIRS, MOST_PAIRS = 6, 200
+CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
+"""(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
 RESAMPLES = 1000
 
 
@@ -56,9 +58,9 @@ class Pairs:
 
     @property
     def clearly_slow(self) -> bool:
-        """After a few pairs all of which say so: more of them would only cost time."""
-        ratios = self.log_ratios
-        return (len(ratios) >= 2 and max(ratios) < log(0.2)) or (len(ratios) >= 4 and max(ratios) < log(0.5))
+        """The pairs so far all say so: more would only cost time. The fewer they are, the more they must say."""
+        slowest = max(self.log_ratios, default=0.0)
+        return any(len(self) >= pairs and slowest < log(ratio) for pairs, ratio in CLEARLY_SLOW)
 
 
 def interval(log_ratios: Sequence[float], rng: numpy.random.Generator) -> tuple[float, float, float]:

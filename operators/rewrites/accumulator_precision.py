@@ -29,6 +29,7 @@ class AccumulatorPrecision:
     """A site per scalar that starts from a literal and is only accumulated into in some loop; one more for all."""
 
     name = "accumulator_precision"
+    expected_gain = 0.2
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:  # noqa: ARG002
         found = _accumulators(parse(kernel))

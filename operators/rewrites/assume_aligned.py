@@ -14,6 +14,7 @@ class AssumeAligned:
     """One site: the beginning of the kernel."""
 
     name = "assume_aligned"
+    expected_gain = 0.1
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:  # noqa: ARG002 (holds for every task)
         return [Site("parameters")] if _pointers(parse(kernel)) else []

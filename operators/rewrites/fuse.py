@@ -21,6 +21,7 @@ class Fuse(LoopRewrite):
     """
 
     name = "fuse"
+    expected_gain = 0.2
 
     def choices(self, at: LoopPlace) -> Choices | None:
         found = _next_loop(at)

@@ -21,6 +21,7 @@ class Hoist(LoopRewrite):
     """Applies to loops that read elements of inputs at places that do not depend on the iteration."""
 
     name = "hoist"
+    expected_gain = 0.1
 
     def choices(self, at: LoopPlace) -> Choices | None:
         return {} if _reads(at) else None

@@ -17,6 +17,7 @@ class Interchange(LoopRewrite):
     """
 
     name = "interchange"
+    expected_gain = 0.2
 
     def choices(self, at: LoopPlace) -> Choices | None:
         syntax, loop = at.syntax, at.loop

@@ -54,6 +54,7 @@ class Pack:
     """
 
     name = "pack"
+    expected_gain = 0.4
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         syntax = parse(kernel)

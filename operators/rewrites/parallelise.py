@@ -15,6 +15,7 @@ class Parallelise(LoopRewrite):
     """Applies to loops whose iterations are proven independent (`evokern.dependence`), outside other parallel loops."""
 
     name = "parallelise"
+    expected_gain = 0.6
 
     def choices(self, at: LoopPlace) -> Choices | None:
         syntax, loop = at.syntax, at.loop

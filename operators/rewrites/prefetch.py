@@ -24,6 +24,7 @@ class Prefetch(LoopRewrite):
     """Applies to innermost loops that read an input in order, each element once. `distance` counts elements."""
 
     name = "prefetch"
+    expected_gain = 0.2
 
     def choices(self, at: LoopPlace) -> Choices | None:
         return {"distance": DISTANCES} if _addresses(at, "0") else None

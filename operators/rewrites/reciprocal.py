@@ -24,6 +24,7 @@ class Reciprocal(LoopRewrite):
     """Applies to innermost loops that divide by floating values from outside; all such divisions at once."""
 
     name = "reciprocal"
+    expected_gain = 0.1
 
     def choices(self, at: LoopPlace) -> Choices | None:
         return {} if _divisions(at) else None

@@ -16,6 +16,7 @@ class Restrict:
     """One site: the parameters that are pointers and lack it."""
 
     name = "restrict"
+    expected_gain = 0.1
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:  # noqa: ARG002 (holds for every task)
         return [Site("parameters")] if _edits(parse(kernel)) else []

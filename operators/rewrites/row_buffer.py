@@ -20,6 +20,7 @@ class RowBuffer(LoopRewrite):
     """Applies to loops whose body reads the same elements of an input in several loops over the same range."""
 
     name = "row_buffer"
+    expected_gain = 0.1
 
     def choices(self, at: LoopPlace) -> Choices | None:
         found = _rows(at)

@@ -23,6 +23,7 @@ class Simd(LoopRewrite):
     """Applies to innermost loops whose iterations are independent up to reductions; to one, or to all at once."""
 
     name = "simd"
+    expected_gain = 0.5
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         found = super().sites(kernel, task)

@@ -37,6 +37,7 @@ class Split(LoopRewrite):
     """Applies behind a statement of a loop when no later statement feeds an earlier one in another iteration."""
 
     name = "split"
+    expected_gain = 0.1
 
     def choices(self, at: LoopPlace) -> Choices | None:
         unsafe = any("reduction" in at.syntax.text(p) or "collapse" in at.syntax.text(p) for p in at.loop.pragmas)

@@ -28,6 +28,7 @@ class VectorMath:
     """One site per function that the kernel calls: all its calls are replaced together; one more for all functions."""
 
     name = "vector_math"
+    expected_gain = 0.6
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:  # noqa: ARG002
         syntax = parse(kernel)

@@ -64,4 +64,6 @@ def test_only_what_all_pairs_call_slow_is_clearly_slow() -> None:
     assert Pairs((10.0, 10.0), (1.0, 1.5)).clearly_slow
     assert Pairs((10.0,) * 4, (4.0,) * 4).clearly_slow
     assert not Pairs((10.0,) * 4, (4.0, 4.0, 4.0, 6.0)).clearly_slow
-    assert not Pairs((10.0,), (1.0,)).clearly_slow
+    assert not Pairs((10.0,), (1.5,)).clearly_slow
+    assert Pairs((10.0,), (1.0,)).clearly_slow
+    assert not Pairs().clearly_slow
