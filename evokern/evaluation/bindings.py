@@ -22,7 +22,8 @@ _COMPARED = (DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 _ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "evokern_load": (_COUNT, [_ADDRESS, _INT, _COUNT]),
-    "evokern_window": (_COUNT, [_ADDRESS, _INT, _INT, _INT, _INT, _COUNT]),
+    "evokern_window": (_COUNT, [_ADDRESS, _INT, _INT, _INT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
+    "evokern_processor_ns": (_COUNT, [_INT]),
     "evokern_copy": (None, [_ADDRESS, _ADDRESS, _COUNT, _INT]),
     "evokern_fill": (None, [_ADDRESS, _COUNT, _COUNT, _INT]),
     "evokern_flush": (None, [_ADDRESS, _COUNT, _INT]),
@@ -52,9 +53,20 @@ def load(control: int, pid: int, timeout_ns: int) -> int:
     return int(library().evokern_load(control, pid, timeout_ns))
 
 
-def window(control: int, pid: int, first: int, count: int, hot: bool, timeout_ns: int) -> int:
-    """Arms the worker, then times the calls on slots first .. first + count - 1: nanoseconds, TIMED_OUT or DIED."""
-    return int(library().evokern_window(control, pid, first, count, hot, timeout_ns))
+def window(control: int, pid: int, first: int, count: int, hot: bool, timeout_ns: int) -> tuple[int, int]:
+    """Arms the worker, then times the calls on slots first .. first + count - 1.
+
+    Returns:
+        Nanoseconds, TIMED_OUT or DIED; and the nanoseconds that arming took.
+    """
+    arming = _COUNT(0)
+    took = library().evokern_window(control, pid, first, count, hot, timeout_ns, ctypes.byref(arming))
+    return int(took), arming.value
+
+
+def processor_ns(pid: int) -> int:
+    """Processor time of a process so far, all its threads together, in nanoseconds; exact when it stands still."""
+    return int(library().evokern_processor_ns(pid))
 
 
 def copy(to: int, source: int, size: int, threads: int) -> None:

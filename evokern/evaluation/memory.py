@@ -22,7 +22,8 @@ from evokern.task import DType, Scalar, Shape, Task, Tensor
 PAGE = mmap.PAGESIZE
 TORCH_TYPES = {dtype: getattr(torch, dtype.value) for dtype in DType}
 INPUT, OUTPUT, VALUE = 0, 1, 2
-_F_ADD_SEALS, _SEALS = 1033, 0x1 | 0x2 | 0x4 | 0x10  # no more seals, no shrinking, no growing, no writable mapping
+_F_ADD_SEALS, _FIXED, _READ_ONLY = 1033, 0x2 | 0x4, 0x10  # neither shrinking nor growing; no writable mapping
+_NO_MORE_SEALS = 0x1
 _SCALAR_FORMATS = {
     DType.FLOAT64: "d",
     DType.FLOAT32: "f",
@@ -42,16 +43,16 @@ _NANS = {
 class SharedFile:
     """An anonymous file of `size` bytes, mapped here and passed to workers by descriptor."""
 
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, populate: bool = True) -> None:
         self.size = size
         self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.descriptor, size)
-        self._map = mmap.mmap(self.descriptor, size, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+        self._map = mmap.mmap(self.descriptor, size, flags=mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0))
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
 
-    def seal(self) -> None:
-        """From now on nobody can map it writable; this process keeps the mapping that it has."""
-        fcntl.fcntl(self.descriptor, _F_ADD_SEALS, _SEALS)
+    def seal(self, read_only: bool = True) -> None:
+        """From now on nobody can cut it or, if `read_only`, map it writable; this process keeps the mapping it has."""
+        fcntl.fcntl(self.descriptor, _F_ADD_SEALS, _NO_MORE_SEALS | _FIXED | (_READ_ONLY if read_only else 0))
 
     def write(self, content: bytes) -> None:
         ctypes.memmove(self.address, content, len(content))
@@ -101,11 +102,21 @@ class Board:
             self.slots.append(Slot(number, shape, inputs, outputs))
         self.inputs = SharedFile("evokern-inputs", max(PAGE, ends[0]))
         self.inputs.seal()
-        self.outputs = SharedFile("evokern-outputs", max(PAGE, ends[1]))
+        self._outputs_size = max(PAGE, ends[1])
+        self.outputs = self.fresh_outputs()
         plan = self._plan()
         self.plan = SharedFile("evokern-plan", len(plan))
         self.plan.write(plan)
         self.plan.seal()
+
+    def fresh_outputs(self) -> SharedFile:
+        """Memory for one worker's outputs, all slots of it: what another worker left behind is in another file.
+
+        `outputs` says whose are meant: the worker's that runs next.
+        """
+        file = SharedFile("evokern-outputs", self._outputs_size, populate=False)
+        file.seal(read_only=False)
+        return file
 
     def stage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
         """Copies an input set into `slot`, past the caches."""

@@ -38,14 +38,18 @@ class Worker:
         variables: Mapping[str, str],
         descriptors: Sequence[int],
         cores: Sequence[int],
+        outputs: SharedFile | None = None,
     ) -> None:
         """Spawns `command`, which waits for the order to load.
 
         Args:
             name: ``candidate``, ``yardstick``, ``eager`` ..., for `Fallen`.
+            outputs: where it writes; the last of its descriptors, closed with it. None: on a heap of its own.
         """
-        self.name, self._closed = name, False
+        self.name, self.outputs, self._closed = name, outputs, False
         self._control = SharedFile("evokern-control", PAGE)
+        self._control.seal(read_only=False)
+        descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
 
     def limit(self, address_space: int) -> None:
@@ -61,15 +65,21 @@ class Worker:
         took = bindings.load(self._control.address, self._process.pid, timeout_ns)
         self._settled(took, "load", None, timeout_ns)
 
-    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int) -> int:
+    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, arming_ns: int) -> int:
         """Thaws it, times calls on `count` slots from `first` on, freezes it again: nanoseconds for all of them.
+
+        The inputs can be seen before the clock starts, while the worker arms itself. Who takes longer for that than
+        `arming_ns`, and computes meanwhile, pays for it as if the clock had run; baselines are trusted.
 
         Raises:
             Fallen: it crashed, ended or did not finish in time.
         """
+        before = bindings.processor_ns(self._process.pid)
         self._process.thaw()
-        took = bindings.window(self._control.address, self._process.pid, first, count, hot, timeout_ns)
-        return self._settled(took, stage, shape, timeout_ns)
+        took, arming = bindings.window(self._control.address, self._process.pid, first, count, hot, timeout_ns)
+        took = self._settled(took, stage, shape, timeout_ns)
+        spent = bindings.processor_ns(self._process.pid) - before
+        return took if self.outputs is None else took + max(0, min(arming - arming_ns, spent - took))
 
     def __enter__(self) -> Self:
         return self
@@ -86,6 +96,8 @@ class Worker:
         """How it had ended before this killed it (negative: by a signal), and its last words."""
         self._closed = True
         self._control.close()
+        if self.outputs is not None:
+            self.outputs.close()
         return self._process.kill(), self._process.words()
 
     def _settled(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> int:
@@ -106,8 +118,8 @@ def start_runner(name: str, command: Sequence[str], board: Board, threads: int, 
     Raises:
         Fallen: the artefact does not load, or crashes or hangs while loading.
     """
-    descriptors = [file.descriptor for file in (board.plan, board.inputs, board.outputs)]
-    worker = Worker(name, command, environment(threads), descriptors, cores)
+    descriptors = [file.descriptor for file in (board.plan, board.inputs)]
+    worker = Worker(name, command, environment(threads), descriptors, cores, board.fresh_outputs())
     worker.limit(ROOM_BYTES + board.inputs.size + board.outputs.size)
     worker.load()
     return worker

@@ -179,11 +179,20 @@ int64_t evokern_load(control::Page* page, int pid, int64_t timeout_ns) {
     return order(*page, pid, control::LOAD, timeout_ns);
 }
 
+// Processor time of a process so far, all its threads together; exact when it stands still.
+int64_t evokern_processor_ns(int pid) {
+    timespec time{};
+    clock_gettime(static_cast<clockid_t>(~static_cast<unsigned>(pid) << 3 | 2), &time);  // see clock_getcpuclockid(3)
+    return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
+}
+
 // Arms the worker (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, -1, or -2.
-int64_t evokern_window(control::Page* page, int pid, int first, int count, int hot, int64_t timeout_ns) {
+// `arming` becomes the nanoseconds that passed before the clock was started.
+int64_t evokern_window(control::Page* page, int pid, int first, int count, int hot, int64_t timeout_ns, int64_t* arming) {
     page->first = first;
     page->count = count;
     const int64_t armed = order(*page, pid, hot ? control::ARM_HOT : control::ARM_COLD, timeout_ns);
+    *arming = armed;
     return armed < 0 ? armed : order(*page, pid, control::RUN, timeout_ns);
 }
 
