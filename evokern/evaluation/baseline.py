@@ -11,9 +11,11 @@ import hashlib
 import json
 import mmap
 import os
+import resource
 import signal
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +33,8 @@ from evokern.task import Precision, Shape, Task, shape_label
 
 KINDS = ("eager", "compile")
 IMPORT_TIMEOUT_NS = 120_000_000_000
+WARM_UP_S, SETTLED_CALLS, FEW_FAULTS = 2.0, 8, 64
+"""A baseline is warm after so many calls with so few page faults, or after so long."""
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH")
 
 _TASK = TypeAdapter(Task)
@@ -134,14 +138,13 @@ class _Server:
                     bindings.touch(tensor.data_ptr(), tensor.nbytes)
 
     def _function(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., object]:
-        """The reference, called twice at this shape before: compiled, and its heap warm."""
+        """The reference, called at this shape before: compiled, and its heap warm."""
         key = tuple(tuple(tensor.shape) for tensor in inputs)
         if key not in self._functions:
             function = reference.load(self._task)
             if self._compiles:
                 function = torch.compile(function, dynamic=False)
-            for _ in range(2):
-                function(*inputs)
+            _warm(function, inputs)
             self._functions[key] = function
         return self._functions[key]
 
@@ -159,6 +162,20 @@ class _Server:
                 for tensor, (where, size) in zip(self._task.inputs, places, strict=True)
             )
         return self._slots[number]
+
+
+def _warm(function: Callable[..., object], inputs: tuple[torch.Tensor, ...]) -> None:
+    """Calls `function` until its calls take no new pages from the system.
+
+    glibc serves an aligned block that was freed again only once its neighbours are free too, so a heap settles after a
+    few calls or a few dozen; until then each call of a large output pays for page faults, twice the time of the rest.
+    """
+    deadline, settled = time.monotonic() + WARM_UP_S, 0
+    function(*inputs)
+    while settled < SETTLED_CALLS and time.monotonic() < deadline:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        function(*inputs)
+        settled = settled + 1 if resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < FEW_FAULTS else 0
 
 
 def _tensors_in(result: object) -> list[torch.Tensor]:
