@@ -12,7 +12,7 @@ def redteam(names: tuple[str, ...]) -> None:
 
     Kernels that cheat, steal, harm or hang are judged like any other, and each is followed by the honest kernel
     nearest to it. No attack may get what it wants, and no honest kernel may be refused. NAMES: attacks whose names
-    begin so; by default all of them, which takes about a minute and a half. Exit code 1 when one succeeds or a twin is
+    begin so; by default all of them, which takes about a minute. Exit code 1 when one succeeds or a twin is
     refused.
     """
     from evokern import compiler, confinement

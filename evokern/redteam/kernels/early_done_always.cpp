@@ -1,6 +1,5 @@
 // Says "done" on the control page before it has computed anything.
-// expect: wrong timed_out
-// evidence: never written
+// expect: wrong timed_out no-gain
 #include <atomic>
 #include <sys/mman.h>
 struct Page { alignas(64) std::atomic<uint32_t> go; alignas(64) std::atomic<uint32_t> done; };
