@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from evokern.history import Archive
+    from evokern.kernel import Kernel
     from evokern.outcome import Evaluation
+    from evokern.settings import Settings
 
 
 def evolve(
@@ -54,5 +56,26 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
     from evokern.settings import load
 
     loaded = load(Path(task), settings or {})
+    subject = Kernel(Path(kernel).read_text(encoding="utf-8"), loaded.backend)
+    if (refusal := refused(subject, loaded)) is not None:
+        return refusal
     with Judge(loaded.task, loaded.evaluation, yardstick=loaded.seeds[0] if loaded.seeds else None) as judge:
-        return judge.evaluate(Kernel(Path(kernel).read_text()), Fidelity.CHAMPION)
+        return judge.evaluate(subject, Fidelity.CHAMPION)
+
+
+def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
+    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass."""
+    from evokern import registry
+    from evokern.kernel import Child, Recipe
+    from evokern.outcome import Evaluation, Fidelity
+    from evokern.protocols import Inspection
+
+    inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
+    child = Child(kernel, "check", Recipe(kernel))
+    verifiers = registry.chosen("verifiers", settings.search.verifiers).values()
+    for verifier in sorted(verifiers, key=lambda verifier: verifier.price_s):
+        verdict = verifier.verify(child, inspection)
+        if verdict.refusal is not None:
+            evidence = (verdict.evidence,) if verdict.evidence else ()
+            return Evaluation(verdict.refusal, Fidelity.CHAMPION, evidence=evidence)
+    return None

@@ -12,9 +12,6 @@ from evokern.errors import EvokernError
 
 if TYPE_CHECKING:
     from evokern.evaluation.messages import Baseline
-    from evokern.kernel import Kernel
-    from evokern.outcome import Evaluation
-    from evokern.settings import Settings
 
 
 @click.command()
@@ -30,6 +27,7 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     speed-up over eager and compiled PyTorch, with 95 % intervals and the noise floor. Exit code 1 when the
     kernel does not pass.
     """
+    from evokern.api import refused
     from evokern.evaluation.client import Judge
     from evokern.kernel import Kernel
     from evokern.outcome import Fidelity, Status
@@ -41,7 +39,7 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
         subject = Kernel(kernel.read_text(encoding="utf-8"), settings.backend)
     except (OSError, UnicodeDecodeError) as error:
         raise EvokernError(f"expected a kernel file at {kernel}: {error}") from error
-    evaluation = _refused(subject, settings)
+    evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()
     if evaluation is None:
         with Judge(settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None) as judge:
@@ -53,22 +51,3 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
         click.echo("\n\n".join(filter(None, parts)))
     if evaluation.status is not Status.PASSED:
         click.get_current_context().exit(1)
-
-
-def _refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
-    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass."""
-    from evokern import registry
-    from evokern.kernel import Child, Recipe
-    from evokern.outcome import Evaluation, Fidelity
-    from evokern.protocols import Inspection
-
-    inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
-    child = Child(kernel, "check", Recipe(kernel))
-    verifiers = registry.chosen("verifiers", settings.search.verifiers).values()
-    for verifier in sorted(verifiers, key=lambda verifier: verifier.price_s):
-        verdict = verifier.verify(child, inspection)
-        if verdict.refusal is not None:
-            return Evaluation(
-                verdict.refusal, Fidelity.CHAMPION, evidence=(verdict.evidence,) if verdict.evidence else ()
-            )
-    return None

@@ -110,3 +110,29 @@ def test_nothing_new_is_none() -> None:
     known = {Kernel("").normal_hash: 1}
     twins = (bare, bare)
     assert OPERATORS["crossover"].propose(Context(TASK, twins, twins, known, numpy.random.default_rng(0))) is None
+
+
+def test_assembly_puts_the_steps_that_paid_together_and_leaves_out_those_that_hurt() -> None:
+    history = [candidate(1, speedup=1.0)]
+    for number in range(2, 26, 4):
+        history += [
+            candidate(number, PARALLEL, speedup=2.0),
+            candidate(number + 1, SIMD, speedup=1.8),
+            candidate(number + 2, UNROLL, speedup=0.5),
+            candidate(number + 3, PARALLEL, UNROLL, speedup=1.0),
+        ]
+    assembled = []
+    for seed in range(20):
+        given = context((history[0],), seed, tuple(history))
+        child = OPERATORS["assemble"].propose(given)
+        if child is not None and "then" not in child.idea:
+            assembled.append(child)
+            assert child.kernel == replayed(child.recipe.steps)
+            assert child.kernel.normal_hash not in given.known
+            assert [given.history[0].id < parent.id for parent in child.parents] == [True]  # based on a faster one
+    assert assembled
+    assert all({PARALLEL, SIMD} <= set(child.recipe.steps) and UNROLL not in child.recipe.steps for child in assembled)
+
+
+def test_assembly_has_nothing_to_say_before_any_step_was_measured() -> None:
+    assert OPERATORS["assemble"].propose(context((candidate(1),), 0)) is None
