@@ -1,7 +1,7 @@
 """Starts worker processes: clean environment, own session, only the descriptors that they need, resource limits.
 
 The judge is the only caller. What takes further rights away from a candidate happens in the worker itself, before it
-loads anything: `confine` in native/runner.cpp.
+loads anything: native/confine.h.
 """
 
 from __future__ import annotations
