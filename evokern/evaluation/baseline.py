@@ -39,7 +39,7 @@ PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH
 
 _TASK = TypeAdapter(Task)
 _MATMUL_PRECISION = {Precision.IEEE: "highest", Precision.TF32: "high", Precision.REDUCED: "medium"}
-_SPIN_NS = 1_000_000
+_SPIN_NS = 200_000
 _ARM_COLD, _ARM_HOT = 1, 2
 _CONTROL, _PLAN, _INPUTS, _TASK_FILE = 3, 4, 5, 6
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <immintrin.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #include "control.h"
@@ -22,6 +23,31 @@ bool is_dead(int pid) {
     siginfo_t info{};
     return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
 }
+
+// Keeps the calling thread on the last of its cores while it exists; workers spin on the first of theirs.
+class LastCore {
+public:
+    LastCore() {
+        cpu_set_t last;
+        CPU_ZERO(&last);
+        if (sched_getaffinity(0, sizeof all_, &all_) != 0) return;
+        for (int core = CPU_SETSIZE - 1; core >= 0; --core) {
+            if (!CPU_ISSET(core, &all_)) continue;
+            CPU_SET(core, &last);
+            moved_ = sched_setaffinity(0, sizeof last, &last) == 0;
+            return;
+        }
+    }
+    ~LastCore() {
+        if (moved_) sched_setaffinity(0, sizeof all_, &all_);
+    }
+    LastCore(const LastCore&) = delete;
+    LastCore& operator=(const LastCore&) = delete;
+
+private:
+    cpu_set_t all_{};
+    bool moved_ = false;
+};
 
 // Gives one order and sleeps (a spinning judge would take a core from the kernel) until it is carried out.
 int64_t order(control::Page& page, int pid, int32_t verb, int64_t timeout_ns) {
@@ -188,7 +214,10 @@ int64_t evokern_processor_ns(int pid) {
 
 // Arms the worker (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, -1, or -2.
 // `arming` becomes the nanoseconds that passed before the clock was started.
+// Meanwhile the judge waits on the last core: woken beside the worker's first thread, which spins for the order to run,
+// it would start the clock only once that thread had given up.
 int64_t evokern_window(control::Page* page, int pid, int first, int count, int hot, int64_t timeout_ns, int64_t* arming) {
+    const LastCore here;
     page->first = first;
     page->count = count;
     const int64_t armed = order(*page, pid, hot ? control::ARM_HOT : control::ARM_COLD, timeout_ns);

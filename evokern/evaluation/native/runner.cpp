@@ -24,7 +24,7 @@ namespace {
 
 enum Descriptor { CONTROL = 3, PLAN = 4, INPUTS = 5, OUTPUTS = 6 };
 enum Kind : int64_t { INPUT = 0, OUTPUT = 1, VALUE = 2 };
-constexpr int64_t SPIN_NS = 1'000'000;
+constexpr int64_t SPIN_NS = 200'000;
 constexpr uint64_t PAGE = 4096;
 
 // The plan: a header, then for each slot one row an argument, in the order of the kernel's signature.
