@@ -83,7 +83,7 @@ class Speedup:
     """Bootstrap 95 % interval of `ratio`."""
     baseline_latency_ns: float
     direct: bool = True
-    """False when derived: (candidate over yardstick) times (yardstick over baseline), measured in the same run."""
+    """False when derived: (candidate over its partner) times (partner over baseline), both measured by this judge."""
     candidate_samples_ns: tuple[float, ...] = ()
     baseline_samples_ns: tuple[float, ...] = ()
     """The raw pairs, per call, in the order they were measured."""
