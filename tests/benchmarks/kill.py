@@ -102,7 +102,8 @@ def main() -> None:
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "kill.db")
-        run = ["run", str(options.task), "--archive", str(archive), "--generations", str(options.generations), "-v"]
+        run = ["run", str(options.task), "--archive", str(archive), "--generations", str(options.generations)]
+        run += ["--time", "86400", "-v"]  # generations end it, not the task's own budget
         candidates: tuple[Candidate, ...] = ()
         kills = lives = 0
         while True:
