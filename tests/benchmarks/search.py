@@ -19,7 +19,7 @@ from pathlib import Path
 from evokern.evaluation.client import Judge
 from evokern.evolve import evolve
 from evokern.machine import usable_cores
-from evokern.outcome import Candidate, Fidelity
+from evokern.outcome import Cache, Candidate, Fidelity
 from evokern.search import begin
 from evokern.settings import Settings, load
 
@@ -63,7 +63,7 @@ def main() -> None:
         if champion is None:
             print(f"| {settings.task.name} | {seed} | {judged} | no kernel passed |")
             continue
-        for threads, cache in product(sorted({usable_cores(), 1}, reverse=True), ("cold", "hot")):
+        for threads, cache in product(sorted({usable_cores(), 1}, reverse=True), Cache):
             conditions = settings.evaluation.model_copy(update={"threads": threads, "cache": cache})
             with Judge(settings.task, conditions, yardstick=settings.seeds[0]) as judge:
                 evaluation = judge.evaluate(champion.child.kernel, Fidelity.CHAMPION)
@@ -71,7 +71,7 @@ def main() -> None:
                 eager, best = measurement.over("eager"), measurement.over("best")
                 if measurement.held_out or eager is None or best is None:
                     continue
-                condition = f"{cache}, {threads} thread{'s' * (threads > 1)}"
+                condition = f"{cache.value}, {threads} thread{'s' * (threads > 1)}"
                 claimed = claim(champion)
                 print(
                     f"| {settings.task.name} | {seed} | {judged} | {condition} | {measurement.latency_ns / 1e6:.3f} "
