@@ -64,12 +64,17 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
 
 
 def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
-    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass."""
-    from evokern import registry
+    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass.
+
+    Raises:
+        EvokernError: it can't be confined while it is compiled, and the settings do not trust it.
+    """
+    from evokern import compiler, confinement, registry
     from evokern.kernel import Child, Recipe
     from evokern.outcome import Evaluation, Fidelity
     from evokern.protocols import Inspection
 
+    confinement.demand(compiler.launcher(), settings.evaluation.trust_kernels)
     inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
     child = Child(kernel, "check", Recipe(kernel))
     verifiers = registry.chosen("verifiers", settings.search.verifiers).values()

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from evokern.errors import EvokernError
+
 LAUNCHER = Path(__file__).parent / "evaluation" / "native" / "launcher.cpp"
 PATIENCE_S = 10
 _PR_SET_DUMPABLE = 4
@@ -63,6 +65,24 @@ class Confinement:
             "a user of its own": self.own_user,
         }
         return f"{self.level}: {', '.join(name for name, present in layers.items() if present) or 'limits only'}"
+
+
+def demand(launcher: Path, trusted: bool) -> None:
+    """Refuses to run what a machine wrote where nothing would confine it.
+
+    Args:
+        launcher: the compiled `LAUNCHER` (`compiler.launcher`).
+        trusted: the user vouches for every kernel (the setting ``evaluation.trust_kernels``).
+
+    Raises:
+        EvokernError: kernels would run as plain processes of this user, and he does not vouch for them.
+    """
+    if trusted or (found := examine(launcher)).level is not Level.NONE:
+        return
+    raise EvokernError(
+        f"expected a system that can confine kernels (seccomp, no capabilities), got {found}; `evokern doctor` tells "
+        "more. If you trust every kernel that will run, say so: --trust-kernels, or `evaluation: {trust_kernels: true}`"
+    )
 
 
 def hide() -> None:

@@ -68,6 +68,8 @@ class EvaluationSettings(Section):
     """Kernel time per shape of the measurement that a new best must survive."""
     champion_processes: int = Field(default=5, ge=1)
     """Fresh processes in which a champion is measured."""
+    trust_kernels: bool = False
+    """Run kernels even where the system can't confine them: for kernels that you wrote, or a machine to throw away."""
 
 
 class _Common(Section):

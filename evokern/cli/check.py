@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("kernel", type=click.Path(path_type=Path))
 @click.argument("task", type=click.Path(path_type=Path))
-@overriding("threads", "cache")
+@overriding("threads", "cache", "trust_kernels")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, raw samples included.")
 def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     """Judge one kernel file: the honest benchmark.

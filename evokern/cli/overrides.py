@@ -19,6 +19,7 @@ KEYS = {
     "evaluations": "budget.evaluations",
     "threads": "evaluation.threads",
     "cache": "evaluation.cache",
+    "trust_kernels": "evaluation.trust_kernels",
 }
 
 _OPTIONS = {
@@ -32,6 +33,9 @@ _OPTIONS = {
     "threads": click.option("--threads", type=int, help="OpenMP threads; 0 means every usable core."),
     "cache": click.option(
         "--cache", type=click.Choice(["cold", "hot"]), help="Where the inputs are when the clock starts."
+    ),
+    "trust_kernels": click.option(
+        "--trust-kernels", is_flag=True, default=None, help="Run kernels even where the system can't confine them."
     ),
 }
 

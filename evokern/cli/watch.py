@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from evokern.search import Search
 
 SEARCHING = (
-    "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache"
+    "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache",
+    "trust_kernels"
 )  # fmt: skip
 """The settings that `run` and `resume` have options for."""
 

@@ -15,6 +15,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from evokern import compiler, confinement
 from evokern.errors import EvokernError
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
 from evokern.kernel import Kernel
@@ -44,8 +45,10 @@ class Judge:
             yardstick: the kernel that candidates are paired with; None pairs them with the baselines directly.
 
         Raises:
-            EvokernError: the reference, the yardstick or the machine can't be worked with.
+            EvokernError: the reference, the yardstick or the machine can't be worked with, or kernels can't be
+                confined here and `evaluation` does not trust them.
         """
+        confinement.demand(compiler.launcher(), evaluation.trust_kernels)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the judge
         self._process = self._start()
         try:

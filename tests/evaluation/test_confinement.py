@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,16 @@ def test_a_source_cannot_take_files_of_the_machine_in(line: str):
     made = compiler.shared_library(f"{line}\nint answer() {{ return 1; }}\n", FLAGS, PRELUDE)
     assert isinstance(made, Evidence)
     assert "ermission denied" in made.reason or "file not found" in made.reason
+
+
+DEMAND = "from evokern import compiler, confinement; confinement.demand(compiler.launcher(), trusted={})"
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_without_seccomp_kernels_run_only_when_the_user_vouches_for_them(trusted: bool):
+    elsewhere = compiler.compile_native(Path(__file__).with_name("without_seccomp.cpp"), shared=False)
+    command = [elsewhere, sys.executable, "-c", DEMAND.format(trusted)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode == 0) == trusted, done.stderr
+    assert trusted or "--trust-kernels" in done.stderr
+    confinement.demand(compiler.launcher(), trusted)
