@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 from evokern import registry
 from evokern.errors import EvokernError
 from evokern.front import front
+from evokern.lead import leader
 from evokern.lineage import lineage
 from evokern.outcome import Candidate
 from evokern.protocols import Archive as Store
@@ -77,8 +78,8 @@ class Archive:
         return front(self.candidates(run))
 
     def best(self, run: int | None = None) -> Candidate | None:
-        """The fastest candidate of `run`; None when none has passed."""
-        return next(iter(self.front(run)), None)
+        """The kernel of `run` that leads: no other is faster by more than noise. None when none has passed."""
+        return leader(self.candidates(run))
 
     def lineage(self, id: int) -> tuple[Candidate, ...]:
         """The candidate, its parents, theirs, and so on, nearest first; `child.parents` are the edges.

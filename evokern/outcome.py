@@ -156,6 +156,11 @@ class Candidate:
         return max(reversed(pool), key=lambda evaluation: evaluation.fidelity) if pool else None
 
     @property
+    def fidelity(self) -> Fidelity | None:
+        """Of the evaluation that counts."""
+        return self.evaluation.fidelity if self.evaluation else None
+
+    @property
     def status(self) -> Status | None:
         """None while nothing has been decided."""
         refusals = [verdict.refusal for verdict in self.verdicts if verdict.refusal is not None]

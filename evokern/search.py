@@ -23,6 +23,7 @@ from evokern import bandit, machine, registry
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
 from evokern.kernel import Child, Recipe
+from evokern.lead import leader
 from evokern.outcome import Candidate, Fidelity, Status
 from evokern.protocols import Archive, Context, Evaluator, Generation, History, Inspection, Operator, Run, Verifier
 from evokern.select import Island, choose_parents, migrate, survive
@@ -33,8 +34,6 @@ SEED = "seed"
 """The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
 """A noisy screen may put several impostors ahead of the best; the rest wait for the next generation."""
-CHAMPIONS = 2
-"""A champion that loses its lead when it is measured again gives way to the next, this often at most."""
 
 
 class Search:
@@ -105,9 +104,8 @@ class Search:
         return tuple(self._candidates[place] for place in sorted(self._candidates))
 
     def best(self) -> Candidate | None:
-        """The fastest passing candidate, by its evaluation of highest fidelity."""
-        passing = [candidate for candidate in self._candidates.values() if candidate.speedup is not None]
-        return max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None)
+        """The kernel that leads (`lead.py`)."""
+        return leader(self.history())
 
     def stop(self) -> None:
         """Ends the search after the evaluation under way. May be called from a signal handler."""
@@ -161,12 +159,12 @@ class Search:
         return candidate
 
     def confirm(self) -> Iterator[Candidate]:
-        """A new best is measured again, afresh, before it replaces the old one."""
+        """What looks fastest is measured again, afresh, before it can lead."""
         while self._confirmed() < CONFIRMED_PER_GENERATION * self.generation:  # seeds are there to be beaten
-            best = self.best()
-            if self.stopped or best is None or best.evaluation is None or best.evaluation.fidelity >= Fidelity.CONFIRM:
+            fastest = self._fastest()
+            if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
                 return
-            yield self._judged(best, Fidelity.CONFIRM)
+            yield self._judged(fastest, Fidelity.CONFIRM)
 
     def _confirmed(self) -> int:
         """How often a kernel was confirmed: counted in the records, so that a resumed search confirms no more."""
@@ -200,18 +198,25 @@ class Search:
         return generation
 
     def announce(self) -> Iterator[Candidate]:
-        """The fastest kernels measured again at champion fidelity, until one leads: claimed against reproduced."""
-        for _ in range(CHAMPIONS):
-            best = self.best()
-            if best is None or best.evaluation is None or self.stopped:
+        """The leader and what looks faster still, measured again as champions: claimed against reproduced."""
+        announced: set[int] = set()
+        for choose in (self.best, self._fastest, self.best):
+            champion = choose()
+            if champion is None or self.stopped:
                 return
-            if best.evaluation.fidelity is not Fidelity.CHAMPION:
-                best = self.remember(self._judged(best, Fidelity.CHAMPION))
-            yield best
-            if best is self.best():
-                return
+            if champion.id in announced:
+                continue
+            if champion.fidelity is not Fidelity.CHAMPION:
+                champion = self.remember(self._judged(champion, Fidelity.CHAMPION))
+            announced.add(champion.id)
+            yield champion
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    def _fastest(self) -> Candidate | None:
+        """By the figures alone, luck included."""
+        passing = [candidate for candidate in self._candidates.values() if candidate.speedup is not None]
+        return max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None)
 
     @property
     def _batch_size(self) -> int:

@@ -40,6 +40,7 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
     """
     from evokern.evolve import evolve
     from evokern.front import front
+    from evokern.lead import leader
     from evokern.outcome import Candidate
     from evokern.report import front as front_report
     from evokern.report.baselines import text as baselines_text
@@ -60,7 +61,7 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
                 shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
                 champions = list(search.announce())
             history, baselines = search.history(), search.baselines
-    champion = max(champions, key=lambda candidate: candidate.speedup or 0.0, default=None)
+    champion = leader(champions)
     measurements = champion.evaluations[-1].measurements if champion else ()
     parts = (
         baselines_text(baselines),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from evokern.lead import leader
 from evokern.outcome import Candidate, Status
 from evokern.report import figures
 from evokern.report.recipe import short_recipe
@@ -37,14 +38,13 @@ class Standing:
 
 
 def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) -> Standing:
-    """Counts over `history`; the best is the fastest that passed."""
-    passing = [candidate for candidate in history if candidate.speedup is not None]
+    """Counts over `history`; the best is its leader."""
     return Standing(
         generation=generation,
         proposed=len(history),
         judged=sum(1 for candidate in history if candidate.evaluations),
         passed=sum(1 for candidate in history if candidate.status is Status.PASSED),
-        best=max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None),
+        best=leader(history),
         elapsed_s=elapsed_s,
     )
 
