@@ -7,6 +7,7 @@ each in its own process, and never meets one process twice. Sets are renewed one
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 
 from evokern.errors import EvokernError
@@ -17,9 +18,11 @@ from evokern.task import Shape, Task, shape_label
 
 MEMORY_BYTES = 2 << 30
 """For the sets of all shapes together."""
+STRESS_BYTES, STRESS_S = 1 << 30, 4.0
+"""For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
 LEAST_SETS, MOST_SETS = 7, 256
 FEW_DISTRIBUTIONS = 3
-"""Of a champion's checks at large shapes, whose golden results cost seconds; its timed calls add the first one."""
+"""Of a champion's fresh checks where calls are timed, whose golden results cost seconds; `stress` has the others."""
 RENEW_EVERY = 20
 """Loans after which the oldest set is replaced by a new one."""
 
@@ -29,8 +32,11 @@ class Bank:
 
     def __init__(self, task: Task, timed: int) -> None:
         self._task, self._oracle = task, Oracle(task)
-        self._memory = MEMORY_BYTES // max(1, timed)
+        shapes = max(1, timed)
+        self._memory = MEMORY_BYTES // shapes
+        self._stress_memory, self._stress_s = STRESS_BYTES // shapes, STRESS_S / shapes
         self._checks: dict[str, list[Case]] = {}
+        self._stress: dict[str, list[Case]] = {}
         self._sets: dict[str, list[Case]] = {}
         self._envelopes: dict[str, tuple[Envelope, ...]] = {}
         self._loans = 0
@@ -45,19 +51,27 @@ class Bank:
         if label not in self._checks:
             cases = [self._case(shape, name) for name in inputs.distributions(self._task)]
             self._admit(shape, [case.envelopes for case in cases])
-            self._checks[label] = [case for case in cases if not all(e.inconclusive for e in case.envelopes)]
+            self._checks[label] = _conclusive(cases)
         return self._checks[label]
+
+    def stress(self, shape: Shape) -> list[Case]:
+        """Where calls are timed: a case for each other distribution, as many as memory and patience allow.
+
+        A kernel can be right on short rows and on tame ones, and lose its digits on long rows with an outlier.
+        """
+        label = shape_label(shape)
+        if label not in self._stress:
+            cases, started = self._stress.setdefault(label, []), time.monotonic()
+            for name in self._some(inputs.distributions(self._task)[1:], self._stress_memory // self._bytes(shape)):
+                if len(cases) < 2 or time.monotonic() - started < self._stress_s:
+                    cases += _conclusive([self._case(shape, name)])
+        return self._stress[label]
 
     def fresh(self, shape: Shape) -> Iterator[Case]:
         """Cases with new seeds, made one by one and not kept: where calls are timed, of a few random distributions."""
         names = inputs.distributions(self._task)
-        if shape not in self._task.check:
-            names = names[1:]
-            names = tuple(secrets.SystemRandom().sample(names, min(len(names), FEW_DISTRIBUTIONS)))
-        for name in names:
-            case = self._case(shape, name)
-            if not all(envelope.inconclusive for envelope in case.envelopes):
-                yield case
+        for name in self._some(names[1:], FEW_DISTRIBUTIONS) if shape in self._task.time else names:
+            yield from _conclusive([self._case(shape, name)])
 
     def forget(self, shape: Shape) -> None:
         """Frees what is kept for `shape`."""
@@ -65,9 +79,7 @@ class Bank:
 
     def capacity(self, shape: Shape) -> int:
         """How many sets at `shape` the memory holds."""
-        elements = sum(tensor.elements(shape) for tensor in self._task.returns)
-        size = sum(tensor.bytes(shape) for tensor in self._task.inputs) + 8 * elements
-        return max(LEAST_SETS, min(MOST_SETS, self._memory // size))
+        return max(LEAST_SETS, min(MOST_SETS, self._memory // self._bytes(shape)))
 
     def sets(self, shape: Shape, count: int) -> Iterator[Case]:
         """`count` sets (at most `capacity`) for one candidate process, in turn."""
@@ -79,6 +91,15 @@ class Bank:
             stock.pop(0)
             stock.append(self._timed(shape))
         yield from stock[:count]
+
+    def _bytes(self, shape: Shape) -> int:
+        """What a case takes in the judge's memory."""
+        golden = 8 * sum(tensor.elements(shape) for tensor in self._task.returns)
+        return golden + sum(tensor.bytes(shape) for tensor in self._task.inputs)
+
+    def _some(self, names: Sequence[str], most: int) -> list[str]:
+        """`most` of `names` (two at least), drawn where no kernel can foresee it."""
+        return secrets.SystemRandom().sample(names, min(len(names), max(2, most)))
 
     def _timed(self, shape: Shape) -> Case:
         """A set of the first distribution; the study of the reference's sensitivity is made once and shared."""
@@ -99,3 +120,8 @@ class Bank:
                     f"{self._task.name}: no kernel can be judged by {declared.name} at {shape_label(shape)}: "
                     f"{envelopes[0].inconclusive}; change the reference, or the range of its inputs"
                 )
+
+
+def _conclusive(cases: Sequence[Case]) -> list[Case]:
+    """Those by which something can be said of at least one output."""
+    return [case for case in cases if not all(envelope.inconclusive for envelope in case.envelopes)]

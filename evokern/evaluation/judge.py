@@ -100,13 +100,14 @@ class Judge:
         """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
         bank, task = self.bench.bank, self.task
         with self.bench.runner(CANDIDATE, command) as worker:
-            if fidelity is not Fidelity.CHAMPION:
-                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in task.check], tally)
-            else:  # new seeds, and every distribution at the shapes that matter
+            if fidelity is Fidelity.CHAMPION:
                 shapes = (*task.check, *task.time, *task.held_out)
                 self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
+            else:
+                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in task.check], tally)
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._measure(command, shape, fidelity, tally, worker) for shape in task.time)
+            self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
         measured = [self._measure(command, shape, fidelity, tally) for shape in task.time]
         for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
             self.rivals.meet(shape)
