@@ -3,23 +3,27 @@
     python tests/benchmarks/search.py                              # the four examples, three seeds, 120 s each
     python tests/benchmarks/search.py examples/rmsnorm.yaml --seeds 1 --time 60
 
-Each search runs in its own archive; its champion is then judged again by fresh judges, cold and hot, on one thread and
-on all, each against baselines under the same conditions. One line a condition; the last columns tell the search's own
-claim (cold, all threads) so that claimed and re-measured can be compared.
+Each search runs in its own archive; the champions are then judged again by fresh judges, cold and hot, on one thread
+and on all, each against baselines under the same conditions. One line a champion and condition; the last column tells
+the search's own claim (cold, all threads) so that claimed and re-measured can be compared.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from evokern.evaluation.client import Judge
 from evokern.evolve import evolve
 from evokern.machine import usable_cores
-from evokern.outcome import Cache, Candidate, Fidelity
+from evokern.outcome import Cache, Candidate, Evaluation, Fidelity
+from evokern.report import figures
 from evokern.search import begin
 from evokern.settings import Settings, load
 
@@ -44,50 +48,86 @@ def claim(champion: Candidate) -> float:
     return believed[-1].speedup() or 0.0
 
 
+@dataclass(frozen=True)
+class Found:
+    """What one search came to."""
+
+    seed: int
+    judged: int
+    champion: Candidate
+
+
+@dataclass(frozen=True)
+class Row:
+    """A champion, measured again under one set of conditions."""
+
+    task: str
+    seed: int
+    judged: int
+    claimed: float
+    threads: int
+    cache: Cache
+    evaluation: Evaluation
+
+    def __str__(self) -> str:
+        timed = [one for one in self.evaluation.measurements if not one.held_out]
+        rivals = sorted({over.baseline for one in timed if (over := one.over("best"))})
+        over_eager, over_best = (figures.ratio(figures.over(self.evaluation, name)) for name in ("eager", "best"))
+        cells = (
+            self.task,
+            self.seed,
+            self.judged,
+            f"{self.cache.value}, {self.threads} thread{'s' * (self.threads != 1)}",
+            self.evaluation.status.value,
+            figures.latencies(self.evaluation.measurements),
+            over_eager,
+            f"{over_best} ({', '.join(rivals)})",
+            ", ".join(f"±{one.noise_floor:.3f}" for one in timed),
+            f"{self.claimed:.2f}x",
+        )
+        return f"| {' | '.join(map(str, cells))} |"
+
+
+def remeasured(settings: Settings, found: Sequence[Found], threads: int, cache: Cache) -> Iterator[Row]:
+    """One row a champion, measured by one fresh judge under these conditions."""
+    conditions = settings.evaluation.model_copy(update={"threads": threads, "cache": cache})
+    with Judge(settings.task, conditions, yardstick=settings.seeds[0]) as judge:
+        for one in found:
+            evaluation = judge.evaluate(one.champion.child.kernel, Fidelity.CHAMPION)
+            yield Row(settings.task.name, one.seed, one.judged, claim(one.champion), threads, cache, evaluation)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="*", default=DEFAULT)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--time", type=float, default=120.0, help="seconds of search")
-    parser.add_argument("--json", type=Path, help="also write the rows there")
+    parser.add_argument("--json", type=Path, help="also write the rows there, raw samples included")
     options = parser.parse_args()
-    rows = []
-    print("| task | seed | judged | condition | ms | over eager | over best [95 %] | noise | claimed over best |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for path, seed in product(options.tasks, range(options.seeds)):
-        settings = load(
-            Path(path), {"search.seed": seed, "budget.time_s": options.time, "search.generations": 1_000_000}
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            champion, judged = search(settings, Path(folder))
-        if champion is None:
-            print(f"| {settings.task.name} | {seed} | {judged} | no kernel passed |")
-            continue
-        for threads, cache in product(sorted({usable_cores(), 1}, reverse=True), Cache):
-            conditions = settings.evaluation.model_copy(update={"threads": threads, "cache": cache})
-            with Judge(settings.task, conditions, yardstick=settings.seeds[0]) as judge:
-                evaluation = judge.evaluate(champion.child.kernel, Fidelity.CHAMPION)
-            for measurement in evaluation.measurements:
-                eager, best = measurement.over("eager"), measurement.over("best")
-                if measurement.held_out or eager is None or best is None:
-                    continue
-                condition = f"{cache.value}, {threads} thread{'s' * (threads > 1)}"
-                claimed = claim(champion)
-                print(
-                    f"| {settings.task.name} | {seed} | {judged} | {condition} | {measurement.latency_ns / 1e6:.3f} "
-                    f"| {eager.ratio:.2f} | {best.ratio:.2f} [{best.low:.2f}, {best.high:.2f}] ({best.baseline}) "
-                    f"| ±{measurement.noise_floor:.3f} | {claimed:.2f} |",
-                    flush=True,
-                )
-                rows.append(
-                    {"task": settings.task.name, "seed": seed, "judged": judged, "condition": condition,
-                     "latency_ns": measurement.latency_ns, "over_eager": eager.ratio, "over_best": best.ratio,
-                     "low": best.low, "high": best.high, "claimed": claimed,
-                     "recipe": [str(step) for step in champion.child.recipe.steps]}
-                )  # fmt: skip
-        print(f"  recipe: {' → '.join(map(str, champion.child.recipe.steps))}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
+    rows: list[Row] = []
+    print(
+        "| task | seed | judged | condition | verdict | latency | over eager | over best | noise | claimed over best |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    for path in options.tasks:
+        found = []
+        for seed in range(options.seeds):
+            changes = {"search.seed": seed, "budget.time_s": options.time, "search.generations": 1_000_000}
+            settings = load(Path(path), changes)
+            with tempfile.TemporaryDirectory() as folder:
+                champion, judged = search(settings, Path(folder))
+            if champion is None:
+                raise SystemExit(f"{settings.task.name}, seed {seed}: no kernel of {judged} passed")
+            found.append(Found(seed, judged, champion))
+        for threads, cache in product(sorted({usable_cores(), 1}, reverse=True), (Cache.COLD, Cache.HOT)):
+            for row in remeasured(settings, found, threads, cache):
+                print(row, flush=True)
+                rows.append(row)
+        for one in found:
+            recipe = " -> ".join(map(str, one.champion.child.recipe.steps))
+            print(f"  {settings.task.name}, seed {one.seed}: {recipe}", flush=True)
+        if options.json:
+            options.json.write_bytes(TypeAdapter(list[Row]).dump_json(rows, indent=1))
 
 
 if __name__ == "__main__":
