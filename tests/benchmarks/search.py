@@ -31,9 +31,9 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 DEFAULT = [str(EXAMPLES / f"{name}.yaml") for name in ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan")]
 
 
-def search(settings: Settings, folder: Path) -> tuple[Candidate | None, int]:
+def search(settings: Settings, archive: Path) -> tuple[Candidate | None, int]:
     """The champion of one search and the number of candidates that were judged."""
-    with begin(settings, folder / "search.db") as running:
+    with begin(settings, archive) as running:
         for _ in evolve(running):
             pass
         for _ in running.announce():
@@ -103,6 +103,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--time", type=float, default=120.0, help="seconds of search")
     parser.add_argument("--json", type=Path, help="also write the rows there, raw samples included")
+    parser.add_argument("--archives", type=Path, help="keep the archives in this folder (for reproduce.py)")
     options = parser.parse_args()
     rows: list[Row] = []
     print(
@@ -114,8 +115,9 @@ def main() -> None:
         for seed in range(options.seeds):
             changes = {"search.seed": seed, "budget.time_s": options.time, "search.generations": 1_000_000}
             settings = load(Path(path), changes)
-            with tempfile.TemporaryDirectory() as folder:
-                champion, judged = search(settings, Path(folder))
+            with tempfile.TemporaryDirectory() as nowhere:
+                folder = options.archives or Path(nowhere)
+                champion, judged = search(settings, folder / f"{settings.task.name}-{seed}.db")
             if champion is None:
                 raise SystemExit(f"{settings.task.name}, seed {seed}: no kernel of {judged} passed")
             found.append(Found(seed, judged, champion))

@@ -1,0 +1,114 @@
+"""Do champions measure the same again on a loaded machine, and do equal kernels ever take the lead from each other?
+
+    python tests/benchmarks/search.py --seeds 1 --archives FOLDER      # makes the archives
+    python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
+    python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself
+
+Champions are measured twice by fresh judges in fresh processes, the second time beside processes that do nothing but
+compute (`--load`). An equal kernel is confirmed again and again; each time it may take the lead from the time before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from evokern.evaluation.client import Judge
+from evokern.history import Archive
+from evokern.kernel import Child, Recipe
+from evokern.lead import surpasses
+from evokern.outcome import Candidate, Evaluation, Fidelity
+from evokern.settings import Settings, load
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TASKS = ("layernorm", "rmsnorm", "bias_gelu_residual")
+
+
+def compute() -> None:
+    while os.getppid() != 1:
+        sum(range(1_000_000))
+
+
+@contextmanager
+def loaded(processes: int) -> Iterator[None]:
+    """`processes` processes compute meanwhile."""
+    busy = [multiprocessing.Process(target=compute, daemon=True) for _ in range(processes)]
+    for process in busy:
+        process.start()
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+
+
+def measured(settings: Settings, candidates: Sequence[Candidate]) -> list[Evaluation]:
+    """Each candidate as a champion, by a fresh judge."""
+    with Judge(settings.task, settings.evaluation, settings.seeds[0]) as judge:
+        return [judge.evaluate(one.child.kernel, Fidelity.CHAMPION) for one in candidates]
+
+
+def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
+    """Prints a line a champion, then the median and the largest difference."""
+    differences = []
+    print(f"| task | candidate | over best, quiet | over best beside {busy} | difference |\n|---|---|---|---|---|")
+    for path in archives:
+        with Archive(path) as archive:
+            settings = Settings.rebuilt(archive.history().run.settings, {})
+            confirmed = [one for one in archive.candidates() if (one.fidelity or 0) >= Fidelity.CONFIRM and one.speedup]
+        fastest = sorted(confirmed, key=lambda one: -(one.speedup or 0.0))[:count]
+        quiet = measured(settings, fastest)
+        with loaded(busy):
+            beside = measured(settings, fastest)
+        for one, first, second in zip(fastest, quiet, beside, strict=True):
+            before, after = first.speedup(), second.speedup()
+            if before is None or after is None:
+                raise SystemExit(f"{settings.task.name} {one.id}: {first.status}, then {second.status}")
+            differences.append(abs(after / before - 1))
+            print(
+                f"| {settings.task.name} | {one.id} | {before:.3f} | {after:.3f} | {after / before - 1:+.1%} |",
+                flush=True,
+            )
+    print(f"\n{len(differences)} champions: median {median(differences):.1%}, largest {max(differences):.1%}")
+
+
+def equals(tries: int, busy: int) -> None:
+    """Prints how often a kernel took the lead from itself."""
+    print("| task | tries | false wins | ratios |\n|---|---|---|---|")
+    wins = 0
+    for name in TASKS:
+        settings = load(EXAMPLES / f"{name}.yaml")
+        kernel = settings.seeds[0]
+        with loaded(busy), Judge(settings.task, settings.evaluation, kernel) as judge:
+            times = [judge.evaluate(kernel, Fidelity.CONFIRM) for _ in range(tries // len(TASKS) + 1)]
+        blank = Candidate(1, 0, 0, 0, Child(kernel, "seed", Recipe(kernel)))
+        holders = [replace(blank, evaluations=(one,)) for one in times]
+        won = sum(surpasses(after, before) for before, after in pairwise(holders))
+        ratios = [(after.speedup or 0.0) / (before.speedup or 1.0) for before, after in pairwise(holders)]
+        print(f"| {name} | {len(ratios)} | {won} | {min(ratios):.3f}-{max(ratios):.3f} |", flush=True)
+        wins += won
+    print(f"\n{wins} false wins in {tries} tries")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archives", nargs="*", type=Path)
+    parser.add_argument("--count", type=int, default=5, help="kernels of each archive")
+    parser.add_argument("--load", type=int, default=1, help="processes that compute meanwhile")
+    parser.add_argument("--equals", type=int, metavar="TRIES", help="a kernel against itself, so often")
+    options = parser.parse_args()
+    if options.archives:
+        reproduce(options.archives, options.count, options.load)
+    if options.equals:
+        equals(options.equals, options.load)
+
+
+if __name__ == "__main__":
+    main()
