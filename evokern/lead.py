@@ -7,12 +7,15 @@ is the simpler one as a rule.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from math import hypot, log, log1p
 
-from evokern.outcome import Candidate, Evaluation, Fidelity
+from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity, Speedup
 
 STRICTNESS = 2.576 / 1.960
 """Noise floors are 95 % intervals; a lead asks for 99 %, so that an equal kernel wins in one of two hundred tries."""
+STRICTNESS_OF_DUELS = 4.604 / 2.776
+"""The same for Student's interval over five pairs of processes (`evaluation.timing.duel`)."""
 
 
 def leader(candidates: Iterable[Candidate]) -> Candidate | None:
@@ -30,11 +33,45 @@ def leader(candidates: Iterable[Candidate]) -> Candidate | None:
 
 
 def surpasses(challenger: Candidate, holder: Candidate) -> bool:
-    """Whether `challenger` is faster than `holder`, and by more than both their noise floors together."""
+    """Whether `challenger` is faster than `holder` beyond doubt.
+
+    Where the two met, they decide it between themselves; otherwise their speed-ups must differ by more than both noise
+    floors together.
+    """
     if challenger.speedup is None or holder.speedup is None:
         return holder.speedup is None and challenger.speedup is not None
+    for one, other, sign in ((challenger, holder, 1), (holder, challenger, -1)):
+        if met := _meeting(one, other):
+            gain = sum(log(speedup.ratio) for speedup in met)
+            doubt = hypot(*(log(speedup.ratio / speedup.low) for speedup in met))
+            return sign * gain > STRICTNESS_OF_DUELS * doubt
     noise = hypot(_log_floor(challenger.evaluation), _log_floor(holder.evaluation))
     return log(challenger.speedup / holder.speedup) > STRICTNESS * noise
+
+
+def named(evaluation: Evaluation, holder: Candidate) -> Evaluation:
+    """`evaluation` with the holder's id where the judge, which knows none, says `HOLDER`."""
+    measurements = tuple(
+        replace(one, speedups=tuple(_renamed(speedup, holder) for speedup in one.speedups))
+        for one in evaluation.measurements
+    )
+    return replace(evaluation, measurements=measurements)
+
+
+def _renamed(speedup: Speedup, holder: Candidate) -> Speedup:
+    return replace(speedup, baseline=_name(holder)) if speedup.baseline == HOLDER else speedup
+
+
+def _name(candidate: Candidate) -> str:
+    return f"candidate {candidate.id}"
+
+
+def _meeting(challenger: Candidate, holder: Candidate) -> tuple[Speedup, ...]:
+    """Speed-ups, a timed shape each, of the latest evaluation in which the challenger met the holder."""
+    for evaluation in reversed(challenger.evaluations):
+        if met := tuple(over for one in evaluation.measurements if (over := one.over(_name(holder)))):
+            return met
+    return ()
 
 
 def _log_floor(evaluation: Evaluation | None) -> float:

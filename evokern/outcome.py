@@ -9,6 +9,9 @@ from math import exp, log
 from evokern.kernel import Child
 from evokern.task import Shape
 
+HOLDER = "holder"
+"""As the baseline of a `Speedup`: the kernel that led when this one was confirmed."""
+
 
 class Status(StrEnum):
     """How a candidate ended. Everything but PASSED carries evidence."""
@@ -76,7 +79,7 @@ class Speedup:
     """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
 
     baseline: str
-    """``eager``, ``compile``, ``yardstick`` ..."""
+    """``eager``, ``compile``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
     ratio: float
     low: float
     high: float

@@ -94,8 +94,12 @@ class Verifier(Protocol):
 class Evaluator(Protocol):
     """The judge as the engine sees it: confined execution of one kernel, correctness then latency."""
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """Judges a kernel that compiles. A kernel's failure is in the answer.
+
+        Args:
+            holder: the kernel that leads. At CONFIRM the two are also timed against each other, process by process:
+                the measurements have a speed-up over `outcome.HOLDER`.
 
         Raises:
             EvokernError: the judge itself cannot work (reference raises, worker cannot start).

@@ -23,7 +23,7 @@ from evokern import bandit, machine, registry
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
 from evokern.kernel import Child, Recipe
-from evokern.lead import leader
+from evokern.lead import leader, named
 from evokern.outcome import Candidate, Fidelity, Status
 from evokern.protocols import Archive, Context, Evaluator, Generation, History, Inspection, Operator, Run, Verifier
 from evokern.select import Island, choose_parents, migrate, survive
@@ -164,7 +164,7 @@ class Search:
             fastest = self._fastest()
             if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
                 return
-            yield self._judged(fastest, Fidelity.CONFIRM)
+            yield self._judged(fastest, Fidelity.CONFIRM, holder=self.best())
 
     def _confirmed(self) -> int:
         """How often a kernel was confirmed: counted in the records, so that a resumed search confirms no more."""
@@ -268,10 +268,14 @@ class Search:
                 break
         return candidate
 
-    def _judged(self, candidate: Candidate, fidelity: Fidelity) -> Candidate:
+    def _judged(self, candidate: Candidate, fidelity: Fidelity, holder: Candidate | None = None) -> Candidate:
         if self._evaluator is None:
             raise EvokernError("the search is not open; use it as a context manager: with begin(...) as search")
-        evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity)
+        if holder is None or holder.id == candidate.id or (holder.fidelity or 0) < Fidelity.CONFIRM:
+            evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity)
+        else:
+            evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity, holder.child.kernel)
+            evaluation = named(evaluation, holder)
         return replace(candidate, evaluations=(*candidate.evaluations, evaluation))
 
 

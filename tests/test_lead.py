@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy
 
-from evokern.evaluation.timing import Pairs, speedup
-from evokern.lead import leader, surpasses
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Status
+from evokern.evaluation.timing import Pairs, duel
+from evokern.lead import leader, named, surpasses
+from evokern.outcome import Candidate, Fidelity
 from tests.specimens import measured, passed, wrong
 
 
@@ -58,20 +58,29 @@ def test_what_failed_never_leads():
     assert id_of(leader([wrong(1), passed(2, 0.5)])) == 2
 
 
-def timed(ratios: list[float], rng: numpy.random.Generator, id: int) -> Candidate:
-    """A confirmed kernel whose pairs scored `ratios`, with the noise floor that they have."""
-    pairs = Pairs((1e6,) * len(ratios), tuple(1e6 * ratio for ratio in ratios))
-    found = speedup("eager", pairs, rng)
-    floor = max(found.high / found.ratio, found.ratio / found.low) - 1
-    timing = Measurement({"N": 1}, Cache.COLD, 1, 1e6, (found,), floor)
-    evaluation = Evaluation(Status.PASSED, Fidelity.CONFIRM, 1, 1, 1.0, 1.0, (), (timing,))
-    return replace(passed(id, 1.0), evaluations=(evaluation,))
+def confirmed(id: int, ratios: list[float], over: Candidate, rng: numpy.random.Generator) -> Candidate:
+    """A kernel that met `over` in so many pairs of processes, as fast as `ratios` say and a little off within each."""
+    processes = [Pairs((1e6,) * 9, tuple(1e6 * ratio * numpy.exp(rng.normal(0, 0.01, 9)))) for ratio in ratios]
+    candidate = passed(id, 1.0)
+    (evaluation,) = candidate.evaluations
+    (timing,) = evaluation.measurements
+    timing = replace(timing, speedups=(*timing.speedups, duel(processes)))
+    return replace(candidate, evaluations=(named(replace(evaluation, measurements=(timing,)), over),))
 
 
-def test_equal_kernels_rarely_take_the_lead_from_each_other():
-    rng = numpy.random.default_rng(7)
+def test_two_that_met_decide_it_between_themselves():
+    rng, first = numpy.random.default_rng(3), with_floor(passed(1, 1.0), 0.5)
+    assert surpasses(confirmed(2, [1.05, 1.06, 1.05, 1.04, 1.05], first, rng), first)
+    assert not surpasses(confirmed(2, [1.3, 0.9, 1.4, 0.8, 1.2], first, rng), first)
+    slower = confirmed(2, [0.8, 0.81, 0.8, 0.79, 0.8], first, rng)
+    assert not surpasses(slower, first)
+    assert surpasses(first, slower)
+
+
+def test_equal_kernels_rarely_take_the_lead_from_each_other_however_their_processes_differ():
+    rng, first = numpy.random.default_rng(7), passed(1, 1.0)
     wins = 0
-    for trial in range(400):
-        first, second = (timed(list(numpy.exp(rng.normal(0, 0.05, 60))), rng, 2 * trial + i) for i in range(2))
-        wins += surpasses(second, first)
+    for _ in range(400):
+        offsets = numpy.exp(rng.normal(0, 0.2, 5))
+        wins += surpasses(confirmed(2, list(offsets), first, rng), first)
     assert wins <= 8

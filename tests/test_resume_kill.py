@@ -31,7 +31,7 @@ class MadeUp:
 
     seed = load(EXAMPLE).seeds[0]
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         chance = random.Random(hashlib.sha256(f"{kernel.hash}{fidelity}".encode()).digest())
         ratio = chance.lognormvariate(0.0 if fidelity else 1.5, 0.3)
         fails = kernel != self.seed and fidelity is Fidelity.SCREEN and chance.random() < 0.2

@@ -27,7 +27,7 @@ class Oracle:
         self.failing, self.optimism = failing, optimism
         self.judged: list[tuple[str, Fidelity]] = []
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         self.judged.append((kernel.hash, fidelity))
         digit = hashlib.sha256(kernel.source.encode()).digest()[0]
         if self.failing or (digit % 8 == 1 and fidelity is Fidelity.SCREEN):
@@ -151,7 +151,7 @@ def test_the_champion_is_announced_with_its_claim_beside_the_new_measurement(tmp
 class Disappointing(Oracle):
     """As `Oracle`, but the fastest kernel of the search is the slowest when it is measured as a champion."""
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         first_champion = not any(past is Fidelity.CHAMPION for _, past in self.judged)
         self.optimism = 0.1 if fidelity is Fidelity.CHAMPION and first_champion else 1.0
         judged = super().evaluate(kernel, Fidelity.SCREEN if self.optimism < 1.0 else fidelity)

@@ -14,7 +14,8 @@ from statistics import median
 
 import numpy
 
-from evokern.evaluation import inputs
+from evokern.errors import EvokernError
+from evokern.evaluation import inputs, shapes
 from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
@@ -28,6 +29,8 @@ from evokern.task import Shape, Task, shape_label
 SLOT_MEMORY_BYTES = 256 << 20
 """For the slots of one timed shape."""
 LEAST_SLOTS, MOST_SLOTS = 2, 32
+DRAWN_SHAPES, DRAWS = 3, 9
+"""So many shapes are checked beyond those declared, of so many that are tried."""
 WAKING_NS = 100_000
 LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 
@@ -44,13 +47,25 @@ class Bench:
         self.rng = numpy.random.default_rng(secrets.randbits(128))
         timed = (*task.time, *task.held_out)
         self.bank = Bank(task, len(task.time))
-        places = [shape for shape in task.check for _ in inputs.distributions(task)]
+        self.checked = (*task.check, *islice(self._drawn(), DRAWN_SHAPES))
+        places = [shape for shape in self.checked for _ in inputs.distributions(task)]
         places += [shape for shape in timed for _ in range(_slots_for(task, shape))]
         self.board = Board(task, places, len(usable))
         self._slots: dict[str, list[Slot]] = {}
         for slot in self.board.slots:
             self._slots.setdefault(shape_label(slot.shape), []).append(slot)
         self._allowed_ns: dict[str, float] = {}
+
+    def _drawn(self) -> Iterator[Shape]:
+        """Shapes that nobody declared or foresees, where the reference works and its results are finite."""
+        for shape in islice(shapes.drawn(self.task, secrets.SystemRandom()), DRAWS):
+            try:
+                cases = self.bank.checks(shape)
+            except EvokernError:
+                continue  # beyond what the task means to allow
+            normal = [case for case in cases if case.distribution == "normal"]
+            if all(bool(golden.isfinite().all()) for case in normal for golden in case.golden):
+                yield shape
 
     def allow(self, shape: Shape, call_ns: float) -> None:
         """Sets how long one call of a candidate may take at `shape`; it is 2 s at least."""

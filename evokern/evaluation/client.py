@@ -60,13 +60,13 @@ class Judge:
             raise
         self.baselines: tuple[Baseline, ...] = reply.baselines
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
-        """Judges a kernel; its failure is in the answer.
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
+        """As `protocols.Evaluator` says.
 
         Raises:
             EvokernError: the judge or a baseline failed, not the kernel.
         """
-        reply = self._ask(Evaluate(kernel, fidelity))
+        reply = self._ask(Evaluate(kernel, fidelity, holder))
         if not isinstance(reply, Judged):
             raise EvokernError(f"the judge answered {type(reply).__name__} where Judged was expected")
         return reply.evaluation

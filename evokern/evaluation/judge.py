@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from statistics import median
 
 import torch
@@ -23,10 +24,10 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
-from evokern.evaluation.timing import Pairs, Plan, derived, speedup
+from evokern.evaluation.timing import DUELS, Pairs, Plan, derived, duel, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
 from evokern.protocols import Backend
 from evokern.registry import discover
 from evokern.task import Shape, shape_label
@@ -52,12 +53,12 @@ class Judge:
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings)
         self.rivals = Rivals(self.bench, self.settings, yardstick)
-        for shape in self.task.check:
+        for shape in self.bench.checked:
             self.bench.bank.checks(shape)
         self.baselines = self.rivals.open()
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
-        """Judges `kernel`; its failure is in the answer.
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
+        """Judges `kernel`, at CONFIRM against the leading kernel too; its failure is in the answer.
 
         Raises:
             EvokernError: a baseline or the yardstick failed, not the kernel.
@@ -71,6 +72,8 @@ class Judge:
         else:
             try:
                 measurements = self._judge(command, fidelity, tally)
+                if fidelity is Fidelity.CONFIRM and holder is not None:
+                    measurements = tuple(self._against(holder, command, one, tally) for one in measurements)
             except Fallen as fall:
                 if fall.worker != CANDIDATE:
                     raise
@@ -101,10 +104,10 @@ class Judge:
         bank, task = self.bench.bank, self.task
         with self.bench.runner(CANDIDATE, command) as worker:
             if fidelity is Fidelity.CHAMPION:
-                shapes = (*task.check, *task.time, *task.held_out)
+                shapes = (*self.bench.checked, *task.time, *task.held_out)
                 self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
             else:
-                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in task.check], tally)
+                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in self.bench.checked], tally)
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._measure(command, shape, fidelity, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
@@ -145,6 +148,23 @@ class Judge:
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.bench.threads)
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
 
+    def _against(self, holder: Kernel, command: Sequence[str], measured: Measurement, tally: Tally) -> Measurement:
+        """`measured` with the candidate's speed-up over `holder`; without, when the holder fell this time."""
+        other_command, shape = self._command(holder), measured.shape
+        if isinstance(other_command, Evidence):
+            return measured
+        plan = self.bench.plan(shape, measured.latency_ns, self.settings.confirm_ms / DUELS)
+        several = []
+        for _ in range(DUELS):
+            try:
+                with self.bench.runner(CANDIDATE, command) as own, self.bench.runner(HOLDER, other_command) as other:
+                    several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))
+            except Fallen as fall:
+                if fall.worker == HOLDER:
+                    return measured
+                raise
+        return replace(measured, speedups=(*measured.speedups, duel(several)))
+
     def _pairs(
         self,
         command: Sequence[str],
@@ -184,7 +204,7 @@ def serve(requests: int, replies: int) -> None:
                     judge = Judge(request)
                     outgoing.write(REPLY.dump_json(Opened(judge.baselines)) + b"\n")
                 elif judge is not None:
-                    evaluation = judge.evaluate(request.kernel, request.fidelity)
+                    evaluation = judge.evaluate(request.kernel, request.fidelity, request.holder)
                     outgoing.write(REPLY.dump_json(Judged(evaluation)) + b"\n")
         except EvokernError as error:
             outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
@@ -205,7 +225,8 @@ def _complaint(fall: Fallen) -> str:
     evidence = fall.evidence
     where = f" at {shape_label(evidence.shape)}" if evidence.shape else ""
     values = f" (expected {evidence.expected:.9g}, got {evidence.got})" if evidence.expected is not None else ""
-    what = "mend the seed kernel" if fall.worker == YARDSTICK else "expected PyTorch to run the reference"
+    seed = "mend the seed kernel, or declare shapes that show what sizes it is for"
+    what = seed if fall.worker == YARDSTICK else "expected PyTorch to run the reference"
     return f"{fall.worker}{where}: {evidence.reason}{values}; {what}\n{evidence.detail}".rstrip()
 
 

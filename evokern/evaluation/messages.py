@@ -40,6 +40,7 @@ class Evaluate:
 
     kernel: Kernel
     fidelity: Fidelity
+    holder: Kernel | None = None
 
 
 @dataclass(frozen=True)

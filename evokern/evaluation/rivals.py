@@ -52,7 +52,7 @@ class Rivals:
                 self._prepare(kind, shape)
         if self.yardstick is not None:
             yardstick = self._workers[YARDSTICK] = self.fresh_yardstick()
-            checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.task.check]
+            checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.checked]
             self._bench.check(yardstick, checks, Tally())
         for shape in self._bench.task.time:
             if self.yardstick is not None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, exp, hypot, log
+from itertools import chain
+from math import ceil, exp, hypot, log, sqrt
 
 import numpy
 
-from evokern.outcome import Speedup
+from evokern.outcome import HOLDER, Speedup
 
 SHORT_CALL_NS = 100_000
 """Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
@@ -21,6 +22,8 @@ LEAST_PAIRS, MOST_PAIRS = 6, 200
 CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
 """(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
 RESAMPLES = 1000
+DUELS, STUDENT_95 = 5, 2.776
+"""Pairs of processes in which two kernels meet, and the quantile that makes a 95 % interval of so many."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,23 @@ def speedup(baseline: str, pairs: Pairs, rng: numpy.random.Generator) -> Speedup
     ratio, low, high = interval(pairs.log_ratios, rng)
     latency = float(numpy.median(pairs.rival_ns))
     return Speedup(baseline, ratio, low, high, latency, True, pairs.candidate_ns, pairs.rival_ns)
+
+
+def duel(several: Sequence[Pairs]) -> Speedup:
+    """What `DUELS` pairs of fresh processes say of two kernels: a process, not a call, is what can be repeated.
+
+    Placement and load favour one process or the other for as long as they live, and calls within them agree all the
+    more (Kalibera and Jones 2013, doi:10.1145/2464157.2464160). The interval is Student's over the processes' medians.
+    """
+    medians = numpy.asarray([numpy.median(pairs.log_ratios) for pairs in several])
+    centre = float(medians.mean())
+    half = STUDENT_95 * float(medians.std(ddof=1)) / sqrt(len(medians))
+    own, other = (
+        tuple(chain.from_iterable(sides))
+        for sides in zip(*((p.candidate_ns, p.rival_ns) for p in several), strict=True)
+    )
+    latency = float(numpy.median(other))
+    return Speedup(HOLDER, exp(centre), exp(centre - half), exp(centre + half), latency, True, own, other)
 
 
 def derived(candidate: Speedup, rival: Speedup) -> Speedup:

@@ -45,7 +45,7 @@ class Replay:
             for evaluation in candidate.evaluations
         }
 
-    def evaluate(self, kernel: Kernel, fidelity: Fidelity) -> Evaluation:
+    def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """What the archive holds.
 
         Raises:

@@ -14,7 +14,7 @@ from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
 from evokern.evaluation.messages import REPLY, Judged
 from evokern.kernel import Kernel
-from evokern.outcome import Cache, Evaluation, Evidence, Fidelity, Status
+from evokern.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import DType, Scalar, Task, Tensor
 
@@ -118,6 +118,19 @@ def test_a_confirmed_kernel_has_more_pairs_from_fresh_processes(judge: Judge) ->
     assert len(evaluation.measurements[0].speedups[0].candidate_samples_ns) > 6
 
 
+def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge: Judge) -> None:
+    met = (
+        judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(edited("/ N + eps", "/ N + 0 + eps")))
+        .measurements[0]
+        .over(HOLDER)
+    )
+    assert met is not None
+    assert len(met.candidate_samples_ns) >= 5 * 6
+    fallen = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(before("std::abort();")))
+    assert fallen.status is Status.PASSED
+    assert fallen.measurements[0].over(HOLDER) is None
+
+
 def test_a_champion_meets_every_baseline_and_the_held_out_shapes(judge: Judge) -> None:
     evaluation = judge.evaluate(Kernel(HONEST), Fidelity.CHAMPION)
     assert evaluation.status is Status.PASSED, evaluation.evidence
@@ -158,6 +171,18 @@ def test_wrong_outputs_are_refused_with_the_place(judge: Judge, source: str, rea
     assert evidence.shape in TASK.check
     assert evidence.output == "y"
     assert evidence.seed is not None
+
+
+def test_a_kernel_that_is_right_at_the_declared_shapes_only_is_refused_at_a_drawn_one(judge: Judge) -> None:
+    known = " || ".join(f"(M == {s['M']} && N == {s['N']})" for s in (*TASK.check, *TASK.time, *TASK.held_out))
+    for fidelity in (Fidelity.SCREEN, Fidelity.CHAMPION):
+        evaluation = judge.evaluate(Kernel(before(f"if (!({known})) return;")), fidelity)
+        assert evaluation.status is Status.WRONG
+        drawn = evaluation.evidence[0].shape
+        assert drawn is not None
+        assert drawn not in (*TASK.check, *TASK.time, *TASK.held_out)
+        assert 1 <= drawn["M"] <= 8
+        assert 1 <= drawn["N"] <= 127
 
 
 @pytest.mark.parametrize(
