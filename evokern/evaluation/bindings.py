@@ -6,6 +6,7 @@ Addresses are integers. Loaded in the judge and in the baseline workers, never w
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         _INT,
         [_ADDRESS, _INT, _ADDRESS, _COUNT, _COUNT, _ADDRESS, _INT, _INT, ctypes.POINTER(ctypes.c_double)],
     ),
+    "evokern_read_bandwidth": (ctypes.c_double, [_COUNT, ctypes.POINTER(_INT), _INT, _COUNT]),
     "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
     "evokern_done": (None, [_ADDRESS, _TURN]),
     "evokern_touch": (None, [_ADDRESS, _COUNT]),
@@ -116,6 +118,12 @@ def compare(
     kind = _COMPARED.index(dtype)
     within = library().evokern_compare(output, kind, golden, count, block, bounds, one_bound, threads, found)
     return Errors(found[0], found[1], found[2], bool(within))
+
+
+def read_bandwidth(size: int, cores: Sequence[int], least_ns: int) -> float:
+    """Bytes/s at which threads on `cores` together read a buffer of `size` bytes, at best; 0 without memory for it."""
+    places = (_INT * len(cores))(*cores)
+    return float(library().evokern_read_bandwidth(size, places, len(cores), least_ns))
 
 
 def await_order(control: int, turn: int, spin_ns: int) -> None:

@@ -24,6 +24,7 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
+from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUELS, Pairs, Plan, derived, duel, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.kernel import Kernel
@@ -52,6 +53,7 @@ class Judge:
         if isinstance(yardstick, Evidence):
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings)
+        self.roofline = Roofline(self.task, self.settings.cache, self.bench.cores)
         self.rivals = Rivals(self.bench, self.settings, yardstick)
         for shape in self.bench.checked:
             self.bench.bank.checks(shape)
@@ -139,6 +141,10 @@ class Judge:
         candidate_ns: list[float] = []
         for name, plan in plans.items():
             pairs = self._pairs(command, name, shape, plan, processes, tally, worker)
+            if self._too_fast(pairs, shape, plan) is not None:
+                pairs = self._pairs(command, name, shape, plan, processes, tally, None)
+                if (evidence := self._too_fast(pairs, shape, plan)) is not None:
+                    raise Fallen(CANDIDATE, Status.CHEATED, evidence)
             speedups.append(speedup(name, pairs, self.bench.rng))
             candidate_ns += pairs.candidate_ns
         first, floor = speedups[0], rivals.floor(command, shape, next(iter(plans.values())), processes)
@@ -164,6 +170,16 @@ class Judge:
                     return measured
                 raise
         return replace(measured, speedups=(*measured.speedups, duel(several)))
+
+    def _too_fast(self, pairs: Pairs, shape: Shape, plan: Plan) -> Evidence | None:
+        """What is impossible about the candidate's times, if anything is."""
+        latency_ns = median(pairs.candidate_ns)
+        limit_ns = self.roofline.breached(shape, plan.count, latency_ns)
+        if limit_ns is None:
+            return None
+        rate = f"{self.roofline.bandwidth / 1e9:.1f} GB/s"
+        reason = f"faster than memory: {latency_ns:.0f} ns a call, {limit_ns:.0f} ns at least at {rate}, twice over"
+        return Evidence("time", reason, shape=shape, expected=limit_ns, got=latency_ns)
 
     def _pairs(
         self,

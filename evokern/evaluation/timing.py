@@ -56,7 +56,11 @@ class Pairs:
 
     @property
     def log_ratios(self) -> tuple[float, ...]:
-        """log(rival / candidate): positive where the candidate is faster."""
+        """log(rival / candidate): positive where the candidate is faster.
+
+        Raises:
+            ValueError: a time is not positive, which no clock of ours can say.
+        """
         return tuple(log(rival / own) for own, rival in zip(self.candidate_ns, self.rival_ns, strict=True))
 
     @property

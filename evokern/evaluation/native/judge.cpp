@@ -1,6 +1,7 @@
 // What the judge does to memory and time, loaded by evaluation/bindings.py with ctypes (which releases the GIL).
 // No candidate code is ever in this process.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <mutex>
@@ -9,6 +10,7 @@
 
 #include <immintrin.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "control.h"
@@ -197,6 +199,27 @@ Errors compare(const char* output, const double* golden, int64_t count, int64_t 
     return all;
 }
 
+// Reads [from, end) and nothing else: the sum keeps the compiler from leaving it out. Four streams of 64 bytes in flight
+// reach more than one does.
+uint64_t sum_of(const char* from, const char* end) {
+    using Line = uint64_t __attribute__((vector_size(64)));
+    Line sums[4] = {};
+    const int64_t quarter = (end - from) / 256 * 64;
+    for (int64_t at = 0; at < quarter; at += 64)
+        for (int stream = 0; stream < 4; ++stream) sums[stream] += read<Line>(from + stream * quarter + at);
+    const Line sum = sums[0] + sums[1] + sums[2] + sums[3];
+    uint64_t total = 0;
+    for (int lane = 0; lane < 8; ++lane) total += sum[lane];
+    return total;
+}
+
+void stay_on(int core) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(core, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
 }  // namespace
 
 extern "C" {
@@ -284,6 +307,50 @@ int evokern_compare(const char* output, int kind, const double* golden, int64_t 
     const Errors errors = KINDS[kind](output, golden, count, block, bounds, one_bound != 0, threads);
     result[0] = errors.largest, result[1] = errors.squares, result[2] = errors.sum;
     return errors.within;
+}
+
+// The best rate at which one thread on each of `cores` reads a buffer of `bytes` together, in bytes/s; 0 when there is
+// no memory for it. Sweeps go on for `least_ns`, two at least; the fastest counts, since nothing makes one too fast.
+double evokern_read_bandwidth(int64_t bytes, const int* cores, int threads, int64_t least_ns) {
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return 0;
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    char* buffer = static_cast<char*>(memory);
+    const int64_t part = bytes / threads / 4096 * 4096;
+    std::atomic<int> ready{0}, done{0};
+    std::atomic<int> turn{0};
+    std::atomic<bool> stop{false};
+    std::atomic<uint64_t> sink{0};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < threads; ++i) {
+        readers.emplace_back([&, i] {
+            stay_on(cores[i]);
+            char* mine = buffer + i * part;
+            std::memset(mine, i + 1, part);  // takes the pages, each near the core that reads it
+            ++ready;
+            for (int mine_next = 1;; ++mine_next) {
+                while (turn.load() < mine_next) std::this_thread::yield();
+                if (stop.load()) return;
+                sink += sum_of(mine, mine + part);
+                ++done;
+            }
+        });
+    }
+    while (ready.load() < threads) std::this_thread::yield();
+    double best = 0;
+    const int64_t end = control::now_ns() + least_ns;
+    for (int sweep = 1; sweep <= 2 || control::now_ns() < end; ++sweep) {
+        done = 0;
+        const int64_t start = control::now_ns();
+        turn = sweep;
+        while (done.load() < threads) std::this_thread::yield();
+        best = std::max(best, 1e9 * static_cast<double>(part * threads) / (control::now_ns() - start));
+    }
+    stop = true;
+    ++turn;
+    for (auto& reader : readers) reader.join();
+    munmap(memory, bytes);
+    return best;
 }
 
 // The baseline workers' side of the control page (evaluation/baseline.py); they are trusted.

@@ -1,0 +1,64 @@
+"""What no kernel can be faster than, and that honest kernels never seem to be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from evokern.evaluation import bindings
+from evokern.evaluation.judge import Judge
+from evokern.evaluation.messages import Open
+from evokern.evaluation.roofline import Roofline, cached_bytes, moved_bytes, read_everywhere
+from evokern.outcome import Cache, Fidelity, Status
+from evokern.redteam.suite import TASK, honest
+from evokern.redteam.team import SETTINGS
+from evokern.task import DType, Task, Tensor
+
+
+def test_only_what_cannot_be_in_a_cache_must_be_moved():
+    assert moved_bytes(read=100, written=50, count=1, cache=Cache.COLD, cached=80) == 100
+    assert moved_bytes(read=100, written=50, count=2, cache=Cache.COLD, cached=80) == 220
+    assert moved_bytes(read=100, written=50, count=1, cache=Cache.HOT, cached=80) == 70
+    assert moved_bytes(read=10, written=5, count=1, cache=Cache.HOT, cached=80) == 0
+
+
+def gather(source: str) -> Task:
+    x, y = Tensor("x", DType.FLOAT32, ("N",)), Tensor("y", DType.FLOAT32, ("N",))
+    return replace(TASK, reference_source=source, arguments=(x,), returns=(y,), check=({"N": 8},), time=({"N": 4096},))
+
+
+def test_an_input_counts_only_where_all_of_it_matters():
+    whole, half = "def reference(x):\n    return x * 2\n", "def reference(x):\n    return x[:len(x) // 2].repeat(2)\n"
+    maximum = "import torch\ndef reference(x):\n    return torch.maximum(x, x.flip(0))\n"
+    for source, names in ((whole, ["x"]), (half, []), (maximum, ["x"])):
+        task = gather(source)
+        assert [tensor.name for tensor in read_everywhere(task, task.time[0])] == names
+
+
+def test_the_machine_reads_faster_from_memory_than_nothing_and_has_caches():
+    assert bindings.read_bandwidth(16 << 20, [0], 1_000_000) > 1e8
+    assert cached_bytes([0]) > 1 << 14
+
+
+@pytest.mark.parametrize(("flattered", "status"), [(0, Status.PASSED), (1, Status.PASSED), (9, Status.CHEATED)])
+def test_what_is_faster_than_memory_is_measured_again_before_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, flattered: int, status: Status
+):
+    """The first `flattered` looks find memory so slow that an honest kernel is impossible."""
+    looks = iter([True] * flattered)
+    truth = Roofline.breached
+
+    def breached(self: Roofline, shape: dict[str, int], count: int, latency_ns: float) -> float | None:
+        return 1e9 if next(looks, False) else truth(self, shape, count, latency_ns)
+
+    monkeypatch.setattr(Roofline, "breached", breached)
+    judge = Judge(Open(TASK, SETTINGS, "cpp", honest()))
+    try:
+        evaluation = judge.evaluate(honest(), Fidelity.SCREEN)
+    finally:
+        judge.close()
+    assert evaluation.status is status, evaluation.evidence
+    if status is Status.CHEATED:
+        assert "faster than memory" in evaluation.evidence[0].reason
+        assert evaluation.evidence[0].expected == 1e9
