@@ -21,7 +21,7 @@ class Baseline:
     shape: Shape
     latency_ns: float | None
     note: str = ""
-    """E.g. ``did not finish within 60 s``."""
+    """E.g. ``did not finish within 60 s``, or how far it is from what it used to cost here."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ once. Every rival is frozen except in its own windows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from evokern.evaluation import baseline
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
+from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
 from evokern.evaluation.worker import Fallen, Worker
@@ -20,6 +22,8 @@ from evokern.task import Shape, shape_label
 
 YARDSTICK_ADVANTAGE = 5
 """How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""
+LOOKS = 2
+"""How often a baseline is measured again that does not cost what it used to."""
 CANDIDATE, YARDSTICK = "candidate", "yardstick"
 
 
@@ -136,8 +140,20 @@ class Rivals:
     def _record(self, kind: str, shape: Shape) -> Baseline:
         if (kind, shape_label(shape)) in self._call_ns:
             bridged = [over.baseline_latency_ns for over in self.over(shape) if over.baseline == kind]
-            return Baseline(kind, shape, bridged[0] if bridged else self.call_ns(kind, shape))
+            latency_ns = bridged[0] if bridged else self.call_ns(kind, shape)
+            return Baseline(kind, shape, latency_ns, self._drift(kind, shape, latency_ns))
         return Baseline(kind, shape, None, self._notes.recall(shape) or "")
+
+    def _drift(self, kind: str, shape: Shape, latency_ns: float) -> str:
+        """What is unusual about the latency of a baseline, once it has been measured again."""
+        bench = self._bench
+        past = PastLatencies(bench.task.hash, version("torch"), kind, shape, bench.threads, bench.cache)
+        again = (bench.alone(self._workers[kind], shape, calls=7) for _ in range(LOOKS))
+        found = [past.drift(latency_ns)]
+        while found[-1] and len(found) <= LOOKS:
+            found.append(past.drift(next(again)))
+        past.add(latency_ns)
+        return found[0] if all(found) else ""
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
         """The rival that candidates meet against each other one: as many pairs as confirm a kernel."""

@@ -1,0 +1,51 @@
+"""Whether a baseline costs today what it used to cost on this machine: an alarm, never a verdict.
+
+Ratios of interleaved pairs hold beside a neighbour, or on a processor that has become hot; but whoever compares
+latencies, or the speed-ups of two days, should know that something has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from statistics import median
+
+from evokern import machine
+
+KEPT, FEWEST = 50, 3
+"""Latencies that are remembered, and as many as it takes to know what is usual."""
+MOST_DRIFT = 1.25
+"""Either way; less is not worth a word."""
+
+
+class PastLatencies:
+    """What a baseline has cost here under the same conditions; a file that may be lost, or written by two at once."""
+
+    def __init__(self, *conditions: object) -> None:
+        """`conditions`: whatever tells one baseline from another (task, shape, threads, version ...), JSON values."""
+        key = hashlib.sha256(json.dumps([machine.cpu_model(), *conditions]).encode()).hexdigest()
+        self._path = machine.cache_folder() / "baselines" / f"{key}.json"
+        self.latencies_ns: list[float] = []
+        with suppress(OSError, ValueError, TypeError):
+            self.latencies_ns = [float(one) for one in json.loads(self._path.read_text())]
+
+    def drift(self, latency_ns: float) -> str:
+        """How far `latency_ns` is from what is usual, in words; empty when it is not far, or nothing is usual yet."""
+        if len(self.latencies_ns) < FEWEST:
+            return ""
+        usual_ns = median(self.latencies_ns)
+        if 1 / MOST_DRIFT <= latency_ns / usual_ns <= MOST_DRIFT:
+            return ""
+        earlier = f"{latency_ns / usual_ns:.2f} times the median of {len(self.latencies_ns)} earlier runs"
+        return f"{earlier}: the machine is loaded, or has changed"
+
+    def add(self, latency_ns: float) -> None:
+        """Remembers one more; where that can't be written, nothing is lost but the alarm."""
+        self.latencies_ns = [*self.latencies_ns, latency_ns][-KEPT:]
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = self._path.with_suffix(f".{os.getpid()}")
+            fresh.write_text(json.dumps(self.latencies_ns))
+            os.replace(fresh, self._path)
