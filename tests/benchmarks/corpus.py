@@ -1,0 +1,110 @@
+"""What the judge makes of the corpus: honest kernels that it refused, wrong ones that it passed.
+
+    python -m tests.benchmarks.corpus                      # every task
+    python -m tests.benchmarks.corpus hpc_axpy rmsnorm     # those named
+
+Exit code 1 when there is any mistake: an honest kernel that did not pass, a wrong one that was not refused.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from evokern.errors import EvokernError
+from evokern.evaluation.client import Judge
+from evokern.outcome import Evaluation, Evidence, Fidelity, Status
+from evokern.settings import EvaluationSettings
+from evokern.task import shape_label
+from tests.corpus.corpus import Honest, Specimens, Wrong, specimens, tasks
+
+SETTINGS = EvaluationSettings(screen_ms=5, compile_cap_s=0.2)
+UNDECIDED = frozenset({Status.PASSED, Status.INCONCLUSIVE})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one kernel."""
+
+    specimen: Honest | Wrong
+    evaluation: Evaluation
+
+    @property
+    def kind(self) -> str:
+        """The kind of its fault; empty when it is honest."""
+        return self.specimen.kind if isinstance(self.specimen, Wrong) else ""
+
+    @property
+    def right(self) -> bool:
+        """The judge passed an honest kernel, or refused a wrong one."""
+        status = self.evaluation.status
+        return status not in UNDECIDED if self.kind else status is Status.PASSED
+
+    @property
+    def ending(self) -> str:
+        """``wrong@check``: the status, and the stage that found it."""
+        stages = [evidence.stage for evidence in self.evaluation.evidence[:1]]
+        return "@".join([self.evaluation.status.value, *stages])
+
+
+def judged(task: Specimens) -> Iterator[Finding]:
+    """Every kernel of a task, under one judge.
+
+    Raises:
+        EvokernError: the task or the machine can't be worked with.
+    """
+    with Judge(task.settings.task, SETTINGS, task.settings.seeds[0]) as judge:
+        kernels: tuple[Honest | Wrong, ...] = (*task.honest, *task.wrong)
+        for specimen in kernels:
+            yield Finding(specimen, judge.evaluate(specimen.kernel, Fidelity.SCREEN))
+
+
+def main(names: list[str]) -> int:
+    """Prints the tables; the exit code."""
+    findings: list[Finding] = []
+    broken: list[str] = []
+    for name in names or tasks():
+        try:
+            found = list(judged(specimens(name)))
+        except EvokernError as error:
+            broken.append(f"{name}: {error}")
+            print(f"{name:24}could not be judged", flush=True)
+            continue
+        findings += found
+        print(f"{name:24}{_score(found)}", flush=True)
+    print(f"{'all':24}{_score(findings)}\n")
+    for kind in sorted({finding.kind for finding in findings} - {""}):
+        of_kind = [finding for finding in findings if finding.kind == kind]
+        endings = ", ".join(f"{ending} {count}" for ending, count in Counter(f.ending for f in of_kind).most_common())
+        print(f"{kind:24}{sum(f.right for f in of_kind):4}/{len(of_kind):<4} {endings}")
+    mistakes = [_mistake(finding) for finding in findings if not finding.right]
+    print("", *mistakes, *broken, f"{len(mistakes)} mistakes, {len(broken)} tasks that could not be judged", sep="\n")
+    return 1 if mistakes or broken else 0
+
+
+def _score(findings: list[Finding]) -> str:
+    honest = [finding.right for finding in findings if not finding.kind]
+    wrong = [finding.right for finding in findings if finding.kind]
+    return f"honest passed {sum(honest):4}/{len(honest):<4} wrong refused {sum(wrong):4}/{len(wrong):<4}"
+
+
+def _mistake(finding: Finding) -> str:
+    side = "wrong, and not refused" if finding.kind else "honest, and not passed"
+    steps = finding.specimen.steps if isinstance(finding.specimen, Honest) else ()
+    made = f" made by {', '.join(map(str, steps))}" if steps else ""
+    said = "; ".join(map(_told, finding.evaluation.evidence)) or "no evidence"
+    errors = f"max {finding.evaluation.max_error}, rms {finding.evaluation.rms_error}"
+    return f"{finding.specimen.name}{made}: {side} ({finding.ending}; {errors}): {said}"
+
+
+def _told(evidence: Evidence) -> str:
+    where = f" at {shape_label(evidence.shape)}" if evidence.shape else ""
+    what = f" {evidence.output}{list(evidence.index)}" if evidence.index is not None else ""
+    values = f" expected {evidence.expected} got {evidence.got}" if evidence.expected is not None else ""
+    return f"{evidence.reason}{where}{what}{values} {evidence.detail[:300]}".rstrip()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
