@@ -18,7 +18,7 @@ from evokern.task import Shape, Task, shape_label
 
 MEMORY_BYTES = 2 << 30
 """For the sets of all shapes together."""
-STRESS_BYTES, STRESS_S = 1 << 30, 4.0
+STRESS_BYTES, STRESS_S = 1 << 30, 2.0
 """For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
 LEAST_SETS, MOST_SETS = 7, 256
 FEW_DISTRIBUTIONS = 3

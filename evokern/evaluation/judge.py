@@ -19,13 +19,13 @@ import torch
 
 from evokern.confinement import hide
 from evokern.errors import EvokernError
-from evokern.evaluation import reference
+from evokern.evaluation import admission, reference
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUELS, Pairs, Plan, derived, duel, speedup
+from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, duel, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
@@ -57,6 +57,7 @@ class Judge:
         self.rivals = Rivals(self.bench, self.settings, yardstick)
         for shape in self.bench.checked:
             self.bench.bank.checks(shape)
+        admission.admit(self.task, self.bench.bank)
         self.baselines = self.rivals.open()
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
@@ -159,12 +160,12 @@ class Judge:
         other_command, shape = self._command(holder), measured.shape
         if isinstance(other_command, Evidence):
             return measured
-        plan = self.bench.plan(shape, measured.latency_ns, self.settings.confirm_ms / DUELS)
+        few = Plan(LEAST_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)  # processes tell, not calls
         several = []
         for _ in range(DUELS):
             try:
                 with self.bench.runner(CANDIDATE, command) as own, self.bench.runner(HOLDER, other_command) as other:
-                    several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))
+                    several.append(sum(self.bench.duel(own, other, shape, few, tally), Pairs()))
             except Fallen as fall:
                 if fall.worker == HOLDER:
                     return measured

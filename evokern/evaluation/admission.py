@@ -1,0 +1,158 @@
+"""Whether a task can tell right from wrong: its own gate must refuse mutants of the right answer.
+
+Zeros, echoes, answers to other inputs, a wrong element or tile, arithmetic in lower precision: what the gate takes for
+right, a kernel may learn to return. Each mutant must be refused by some check case and, as a kernel may cheat only
+where it is timed, at every timed shape. What equals the right answer in every case is no mutant, but an output that
+answers to no input at all is refused. Paid once for a task on a machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from math import sqrt
+from pathlib import Path
+
+import torch
+
+from evokern import machine
+from evokern.errors import EvokernError
+from evokern.evaluation import gate, inputs, reference
+from evokern.evaluation.bank import Bank
+from evokern.evaluation.golden import Case
+from evokern.evaluation.sensitivity import rounded
+from evokern.task import Precision, Task, shape_label
+
+LOWER_BITS: dict[Precision, dict[torch.dtype, tuple[int, ...]]] = {
+    Precision.IEEE: {torch.float64: (24,), torch.float32: (11, 8), torch.float16: (4,), torch.bfloat16: (4,)},
+    Precision.TF32: {torch.float64: (11,), torch.float32: (8,), torch.float16: (4,), torch.bfloat16: (4,)},
+    Precision.REDUCED: {torch.float64: (4,), torch.float32: (4,), torch.float16: (4,), torch.bfloat16: (4,)},
+}
+"""Significant bits of inputs that are too few under each policy: those of float32, TF32, bfloat16, float8 (e4m3)."""
+TILE = 64
+OTHER_INPUTS = "the answer to other inputs"
+
+_JUDGING = ("admission", "gate", "golden", "inputs", "sensitivity")
+
+
+def admit(task: Task, bank: Bank) -> None:
+    """Tries every mutant, unless this task was admitted on this machine before.
+
+    Raises:
+        EvokernError: a mutant passes for the right answer, or an input never matters.
+    """
+    note = machine.cache_folder() / "admitted" / _key(task)
+    if note.exists():
+        return
+    function = reference.load(task)
+    checks = [case for shape in task.check for case in bank.checks(shape)]
+    _demand_impact(task, function, checks)
+    _demand_refusals(task, function, checks, "every check shape")
+    for shape in task.time:
+        _demand_refusals(task, function, bank.sets(shape, 1), shape_label(shape))
+    with suppress(OSError):  # tried again next time
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+
+
+def mutants(task: Task, function: reference.Reference, case: Case, output: int) -> Iterator[tuple[str, torch.Tensor]]:
+    """Wrong answers for return number `output` of `case`, each with what it is; in the output's dtype and shape."""
+    declared, golden = task.returns[output], case.golden[output]
+    dtype = inputs.dtype_of(declared)
+    right = golden.to(dtype)
+    yield "zeros", torch.zeros_like(right)
+    yield "ones", torch.ones_like(right)
+    if declared.dtype.is_float:
+        yield "their mean", torch.full_like(right, golden.nanmean().item())
+    for tensor, content in zip(task.inputs, case.inputs, strict=True):
+        if content.numel() == right.numel():
+            yield f"a copy of {tensor.name}", content.reshape(right.shape).to(dtype)
+    others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+    yield OTHER_INPUTS, reference.call(task, function, others, case.shape)[output]
+    last = right.numel() - 1
+    row = golden.shape[-1] if golden.dim() else 1
+    middle = last // 2 // row * row
+    yield "a wrong element", _off(right, last // 2, last // 2 + 1)
+    yield "a wrong row", _off(right, middle, middle + row)
+    yield "a wrong last tile", _off(right, max(0, last + 1 - TILE), last + 1)
+    if declared.dtype.is_float:
+        for what, level in (("arithmetic in lower precision", 0), ("arithmetic in still lower precision", 1)):
+            if fewer := _with_fewer_bits(task, case.inputs, level):
+                yield what, reference.call(task, function, fewer, case.shape)[output]
+
+
+def _demand_refusals(task: Task, function: reference.Reference, cases: Iterable[Case], where: str) -> None:
+    """Each mutant of each output that is one in some of `cases` must be refused in one."""
+    passes: dict[tuple[str, str], bool] = {}
+    for case in cases:
+        for output, (golden, envelope) in enumerate(zip(case.golden, case.envelopes, strict=True)):
+            if envelope.inconclusive:
+                continue
+            declared = task.returns[output]
+            right = golden.to(inputs.dtype_of(declared))
+            for what, mutant in mutants(task, function, case, output):
+                key = declared.name, what
+                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right)):
+                    passes[key] = gate.compare(mutant.contiguous(), golden, envelope).passed
+    for (name, what), passed in passes.items():
+        if passed:
+            raise EvokernError(
+                f"{task.name}: expected the comparison of {name} at {where} to tell the right answer from {what}, "
+                "which passed; give inputs a `range` in which the answer depends on them, add check shapes, or let the "
+                "reference return what a kernel must get right"
+            )
+
+
+def _demand_impact(task: Task, function: reference.Reference, cases: Iterable[Case]) -> None:
+    """Every input must change an output in some of `cases`."""
+    idle = dict(enumerate(task.inputs))
+    for case in cases:
+        right = reference.call(task, function, case.inputs, case.shape)
+        others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+        for place in tuple(idle):
+            changed = (*case.inputs[:place], others[place], *case.inputs[place + 1 :])
+            with suppress(EvokernError):  # inputs that belong together, as the pointers of a sparse matrix
+                found = reference.call(task, function, changed, case.shape)
+                if not all(map(_same, found, right)):
+                    del idle[place]
+    if idle:
+        names = ", ".join(tensor.name for tensor in idle.values())
+        raise EvokernError(
+            f"{task.name}: expected every input to matter, but {names} changed no output at any check shape; take it "
+            "out of `arguments`, or give it a `range` in which it matters"
+        )
+
+
+def _off(right: torch.Tensor, first: int, end: int) -> torch.Tensor:
+    """`right` with elements [first, end) off by their root mean square (1 for integers; bools are flipped)."""
+    mutant = right.clone()
+    part = mutant.view(-1)[first:end]
+    if right.dtype is torch.bool:
+        part.logical_not_()
+    elif not right.is_floating_point():
+        part += 1
+    else:
+        finite = right.double().nan_to_num(0.0, 0.0, 0.0)
+        part += sqrt(finite.square().mean().item()) or 1.0
+    return mutant
+
+
+def _with_fewer_bits(task: Task, tensors: tuple[torch.Tensor, ...], level: int) -> tuple[torch.Tensor, ...] | None:
+    """Float inputs rounded to the `level`th number of bits that is too few for each; None where there is no such."""
+    bits = LOWER_BITS[task.precision]
+    if not any(level < len(bits.get(tensor.dtype, ())) for tensor in tensors):
+        return None
+    return tuple(
+        rounded(tensor, bits[tensor.dtype][-1 if level else 0]) if tensor.dtype in bits else tensor
+        for tensor in tensors
+    )
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return bool(((one == other) | ((one != one) & (other != other))).all())
+
+
+def _key(task: Task) -> str:
+    sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in _JUDGING]
+    return hashlib.sha256("\0".join((task.hash, torch.__version__, *sources)).encode()).hexdigest()

@@ -1,0 +1,105 @@
+"""A task must be able to tell right from wrong before kernels are judged by it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from evokern.errors import EvokernError
+from evokern.evaluation import admission
+from evokern.evaluation.bank import Bank
+from evokern.redteam.suite import TASK as RMS_NORM
+from evokern.settings import load
+from evokern.task import DType, Shape, Task, Tensor
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def task(
+    expression: str, returns: DType = DType.FLOAT32, takes: DType = DType.FLOAT32, time: Shape | None = None
+) -> Task:
+    """y[M] = `expression` of x[M, N]."""
+    return Task(
+        name="task",
+        category="reduction",
+        reference_file="task.py",
+        reference_source=f"import torch\n\ndef reference(x):\n    return {expression}\n",
+        arguments=(Tensor("x", takes, ("M", "N")),),
+        returns=(Tensor("y", returns, ("M",)),),
+        check=({"M": 1, "N": 1}, {"M": 5, "N": 33}, {"M": 33, "N": 64}),
+        time=(time or {"M": 256, "N": 512},),
+    )
+
+
+def admit(task: Task) -> None:
+    admission.admit(task, Bank(task, len(task.time)))
+
+
+@pytest.mark.parametrize("name", ["layernorm", "rmsnorm"])
+def test_the_examples_are_admitted(name: str):
+    """With fewer rows where they are timed; the judge admits them whole."""
+    whole = load(EXAMPLES / f"{name}.yaml").task
+    rows = next(iter(whole.time[0]))
+    admit(replace(whole, time=({**whole.time[0], rows: 64},)))
+
+
+@pytest.mark.parametrize(
+    "honest",
+    [
+        RMS_NORM,
+        task("x.sum(-1)"),
+        task("x.amax(-1)"),
+        task("(x.double().sum(-1)).to(torch.float64)", DType.FLOAT64),
+        task("x.argmax(-1)", DType.INT64),
+        task("(x > 0).any(-1)", DType.BOOL, time={"M": 256, "N": 2}),
+        task("x.sum(-1)", DType.INT64, DType.INT64),
+        task("x.sum(-1)", DType.BFLOAT16, DType.BFLOAT16),
+        task("x[:, 0] * 1", DType.FLOAT16, DType.FLOAT16),
+    ],
+    ids=["rms-norm", "sum", "max", "float64", "argmax", "bool", "integers", "bfloat16", "copy"],
+)
+def test_tasks_that_can_tell_are_admitted(honest: Task):
+    if honest.name == "task" and "x[:, 0]" in honest.reference_source:
+        honest = replace(honest, check=({"M": 5, "N": 1}, {"M": 64, "N": 1}), time=({"M": 256, "N": 1},))
+    admit(honest)
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("x.sum(-1) * 0", "x changed no output"),
+        ("(x.mean(-1) > 50).float()", "tell the right answer from|x changed no output"),
+        ("torch.ones(len(x)) + (x.sum(-1) > 1e9)", "tell the right answer from|x changed no output"),
+    ],
+    ids=["constant", "almost-constant", "ones"],
+)
+def test_tasks_that_cannot_tell_are_refused(expression: str, complaint: str):
+    with pytest.raises(EvokernError, match=complaint):
+        admit(task(expression))
+
+
+def test_a_task_that_is_blind_only_where_it_is_timed_is_refused():
+    blind = task("torch.where(torch.tensor(len(x) < 256), x.sum(-1), torch.ones(len(x)))")
+    with pytest.raises(EvokernError, match="M=256 N=512 to tell the right answer from"):
+        admit(blind)
+
+
+def test_an_input_that_does_not_matter_is_named():
+    idle = Tensor("spare", DType.FLOAT32, ("N",))
+    source = RMS_NORM.reference_source.replace("x, weight, eps", "x, weight, spare, eps")
+    x, weight, eps = RMS_NORM.arguments
+    with pytest.raises(EvokernError, match="but spare changed no output"):
+        admit(replace(RMS_NORM, arguments=(x, weight, idle, eps), reference_source=source))
+
+
+def test_admission_is_paid_once(monkeypatch: pytest.MonkeyPatch):
+    admit(RMS_NORM)
+    monkeypatch.setattr(admission, "mutants", lambda *_: pytest.fail("tried again"))
+    admit(RMS_NORM)
