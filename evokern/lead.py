@@ -15,7 +15,7 @@ from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity, Speedup
 STRICTNESS = 2.576 / 1.960
 """Noise floors are 95 % intervals; a lead asks for 99 %, so that an equal kernel wins in one of two hundred tries."""
 STRICTNESS_OF_DUELS = 4.604 / 2.776
-"""The same for Student's interval over five pairs of processes (`evaluation.timing.duel`)."""
+"""The same for Student's interval over five pairs of processes (`evaluation.timing.interval`)."""
 
 
 def leader(candidates: Iterable[Candidate]) -> Candidate | None:

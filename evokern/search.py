@@ -33,7 +33,8 @@ from evokern.task import Task
 SEED = "seed"
 """The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
-"""A noisy screen may put several impostors ahead of the best; the rest wait for the next generation."""
+"""A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
+generation, confirming may take no longer than screening does."""
 
 
 class Search:
@@ -160,16 +161,22 @@ class Search:
 
     def confirm(self) -> Iterator[Candidate]:
         """What looks fastest is measured again, afresh, before it can lead."""
-        while self._confirmed() < CONFIRMED_PER_GENERATION * self.generation:  # seeds are there to be beaten
+        while self._may_confirm():
             fastest = self._fastest()
             if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
                 return
             yield self._judged(fastest, Fidelity.CONFIRM, holder=self.best())
 
-    def _confirmed(self) -> int:
-        """How often a kernel was confirmed: counted in the records, so that a resumed search confirms no more."""
-        evaluations = (evaluation for one in self._candidates.values() for evaluation in one.evaluations)
-        return sum(evaluation.fidelity is Fidelity.CONFIRM for evaluation in evaluations)
+    def _may_confirm(self) -> bool:
+        """Decided by the records, so that a resumed search confirms no more. Seeds are there to be beaten."""
+        judge_s: dict[Fidelity, list[float]] = {fidelity: [] for fidelity in Fidelity}
+        for candidate in self._candidates.values():
+            for evaluation in candidate.evaluations:
+                judge_s[evaluation.fidelity].append(evaluation.judge_s)
+        screened, confirmed = judge_s[Fidelity.SCREEN], judge_s[Fidelity.CONFIRM]
+        if len(confirmed) >= self.generation and sum(confirmed) > sum(screened):
+            return False
+        return len(confirmed) < CONFIRMED_PER_GENERATION * self.generation
 
     def remember(self, candidate: Candidate) -> Candidate:
         """Commits the candidate; returns it with its id."""

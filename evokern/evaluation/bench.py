@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
+from math import ceil
 from statistics import median
 
 import numpy
@@ -20,7 +21,7 @@ from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Board, Slot
-from evokern.evaluation.timing import HOPELESS, LEAST_PAIRS, Pairs, Plan, plan
+from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
 from evokern.evaluation.worker import Fallen, Worker, start_runner
 from evokern.outcome import Cache, Status
 from evokern.settings import EvaluationSettings
@@ -31,6 +32,8 @@ SLOT_MEMORY_BYTES = 256 << 20
 LEAST_SLOTS, MOST_SLOTS = 2, 32
 DRAWN_SHAPES, DRAWS = 3, 9
 """So many shapes are checked beyond those declared, of so many that are tried."""
+MOST_PROCESSES = len(STUDENT_95) + 1
+"""Of one candidate at one shape against one rival."""
 WAKING_NS = 100_000
 LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 
@@ -74,6 +77,18 @@ class Bench:
     def plan(self, shape: Shape, call_ns: float, budget_ms: float) -> Plan:
         """As `timing.plan`, within the slots that there are at `shape`."""
         return plan(call_ns, budget_ms * 1e6, len(self._slots[shape_label(shape)]))
+
+    def shared(self, shape: Shape, plan: Plan, processes: int) -> tuple[int, Plan]:
+        """`plan` for each of `processes` processes, split among more of them where a process's input sets run out.
+
+        They are `DUELS` at least then, since the interval over fewer is of little use.
+        """
+        most = max(1, self.bank.capacity(shape) // plan.count - 1)  # a process's first pair warms it up
+        wanted = plan.pairs * processes
+        if wanted > processes * most:
+            processes = min(MOST_PROCESSES, max(DUELS, ceil(wanted / most)))
+        pairs = ceil(wanted / processes)
+        return processes, Plan(min(most, pairs + pairs % 2), plan.count)
 
     def check(self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally) -> None:
         """Runs every case, as many a go as there are slots.
@@ -122,10 +137,10 @@ class Bench:
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:
                 return
-            times = {}
+            times: dict[Worker, float] = {}
             for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
                 checks = tally if worker is candidate else None
-                times[worker] = self._go(worker, chosen, batch, "time", checks) / plan.count
+                times[worker] = self._go(worker, chosen, batch, "time", checks, staged=bool(times)) / plan.count
             if tally is not None:
                 _refute(candidate, tally)
             warm = turn >= 0  # the first pair warms both up
@@ -140,12 +155,13 @@ class Bench:
         stage: str,
         tally: Tally | None,
         timeout_ns: int | None = None,
+        staged: bool = False,
     ) -> int:
-        """One window: fresh content in, poison out, run, examine."""
+        """One window: fresh content in, poison out, run, examine. What is `staged` already only leaves the caches."""
         salt = secrets.randbits(64)
         self.board.outputs = worker.outputs or self.board.outputs
         for slot, case in zip(slots, cases, strict=True):
-            self.board.stage(slot, case.inputs)
+            self.board.evict(slot) if staged else self.board.stage(slot, case.inputs)
             self.board.poison(slot, salt)
         shape = slots[0].shape
         allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))

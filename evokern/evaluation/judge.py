@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from statistics import median
 
 import torch
@@ -25,16 +26,13 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, duel, speedup
+from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
 from evokern.protocols import Backend
 from evokern.registry import discover
 from evokern.task import Shape, shape_label
-
-MOST_PROCESSES = 30
-"""Of one candidate at one shape against one rival."""
 
 
 class Judge:
@@ -130,27 +128,32 @@ class Judge:
         worker: Worker | None = None,
         held_out: bool = False,
     ) -> Measurement:
-        """The candidate's speed at `shape` against one rival or, for a champion, against every one directly."""
+        """The candidate's speed at `shape`: against whom a search meets, the best of PyTorch, or every one directly."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
+        met = {
+            Fidelity.SCREEN: rivals.names(shape)[:1],
+            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK][:1],
+            Fidelity.CHAMPION: rivals.names(shape),
+        }
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
         processes = self.settings.champion_processes if champion else 1
         plans = {
-            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes)
-            for name in (_yardstick_first(rivals.names(shape)) if champion else rivals.names(shape)[:1])
+            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes) for name in met[fidelity]
         }
         speedups: list[Speedup] = []
         candidate_ns: list[float] = []
         for name, plan in plans.items():
-            pairs = self._pairs(command, name, shape, plan, processes, tally, worker)
-            if self._too_fast(pairs, shape, plan) is not None:
-                pairs = self._pairs(command, name, shape, plan, processes, tally, None)
-                if (evidence := self._too_fast(pairs, shape, plan)) is not None:
+            times = 1 if rivals.is_far(name, shape) else processes
+            several = self._meet(command, name, shape, plan, times, tally, worker)
+            if self._too_fast(several, shape, plan) is not None:
+                several = self._meet(command, name, shape, plan, times, tally, None)
+                if (evidence := self._too_fast(several, shape, plan)) is not None:
                     raise Fallen(CANDIDATE, Status.CHEATED, evidence)
-            speedups.append(speedup(name, pairs, self.bench.rng))
-            candidate_ns += pairs.candidate_ns
+            speedups.append(speedup(name, several, self.bench.rng))
+            candidate_ns += speedups[-1].candidate_samples_ns
         first, floor = speedups[0], rivals.floor(command, shape, next(iter(plans.values())), processes)
         if not champion:
-            speedups += [derived(first, bridge) for bridge in rivals.over(shape)]
+            speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.bench.threads)
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
@@ -170,11 +173,11 @@ class Judge:
                 if fall.worker == HOLDER:
                     return measured
                 raise
-        return replace(measured, speedups=(*measured.speedups, duel(several)))
+        return replace(measured, speedups=(*measured.speedups, speedup(HOLDER, several, self.bench.rng)))
 
-    def _too_fast(self, pairs: Pairs, shape: Shape, plan: Plan) -> Evidence | None:
+    def _too_fast(self, several: Sequence[Pairs], shape: Shape, plan: Plan) -> Evidence | None:
         """What is impossible about the candidate's times, if anything is."""
-        latency_ns = median(pairs.candidate_ns)
+        latency_ns = median(chain.from_iterable(pairs.candidate_ns for pairs in several))
         limit_ns = self.roofline.breached(shape, plan.count, latency_ns)
         if limit_ns is None:
             return None
@@ -182,7 +185,7 @@ class Judge:
         reason = f"faster than memory: {latency_ns:.0f} ns a call, {limit_ns:.0f} ns at least at {rate}, twice over"
         return Evidence("time", reason, shape=shape, expected=limit_ns, got=latency_ns)
 
-    def _pairs(
+    def _meet(
         self,
         command: Sequence[str],
         rival: str,
@@ -191,23 +194,24 @@ class Judge:
         processes: int,
         tally: Tally,
         worker: Worker | None,
-    ) -> Pairs:
-        """`plan` in each of `processes` fresh processes, or in `worker`; in more of them where input sets run out."""
-        found, wanted = Pairs(), plan.pairs * processes
-        for _ in range(MOST_PROCESSES):
+    ) -> list[Pairs]:
+        """`plan` against `rival` in `worker`, until that is clearly slow, or in each of `processes` fresh processes."""
+        if worker is not None:
+            found = Pairs()
+            for pair in self.bench.duel(worker, self.rivals.worker(rival), shape, plan, tally):
+                found += pair
+                if found.clearly_slow:
+                    break
+            return [found]
+        processes, plan = self.bench.shared(shape, plan, processes)
+        several = []
+        for _ in range(processes):
             with ExitStack() as stack:
-                own = worker or stack.enter_context(self.bench.runner(CANDIDATE, command))
-                other = self.rivals.worker(rival)
+                own, other = stack.enter_context(self.bench.runner(CANDIDATE, command)), self.rivals.worker(rival)
                 if processes > 1 and rival == YARDSTICK:
                     other = stack.enter_context(self.rivals.fresh_yardstick())
-                share = Plan(min(plan.pairs, wanted - len(found)), plan.count)
-                for pair in self.bench.duel(own, other, shape, share, tally):
-                    found += pair
-                    if worker is not None and found.clearly_slow:
-                        return found
-            if worker is not None or len(found) >= wanted:
-                break
-        return found
+                several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))
+        return several
 
 
 def serve(requests: int, replies: int) -> None:
@@ -230,11 +234,6 @@ def serve(requests: int, replies: int) -> None:
         finally:
             if judge is not None:
                 judge.close()
-
-
-def _yardstick_first(names: Sequence[str]) -> list[str]:
-    """The first rival's interval counts for the noise floor, and the yardstick's is the tightest."""
-    return sorted(names, key=lambda name: name != YARDSTICK)
 
 
 def _complaint(fall: Fallen) -> str:

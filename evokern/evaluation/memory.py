@@ -123,6 +123,11 @@ class Board:
         for buffer, source in zip(slot.inputs, inputs, strict=True):
             bindings.copy(self.inputs.address + buffer.offset, source.data_ptr(), buffer.size, self._threads)
 
+    def evict(self, slot: Slot) -> None:
+        """Leaves the inputs of `slot` as they are, in no cache: what `stage` would do with the same ones, for less."""
+        for buffer in slot.inputs:
+            bindings.flush(self.inputs.address + buffer.offset, buffer.size, self._threads)
+
     def poison(self, slot: Slot, salt: int) -> None:
         """Fills the output pages of `slot`, pads included, past the caches (so a cold call finds them in none)."""
         for buffer in slot.outputs:

@@ -14,13 +14,13 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
-from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
+from evokern.evaluation.timing import Pairs, Plan, derived, inverse, noise_floor, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
-YARDSTICK_ADVANTAGE = 5
+YARDSTICK_ADVANTAGE = FAR = 5
 """How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""
 LOOKS = 2
 """How often a baseline is measured again that does not cost what it used to."""
@@ -83,12 +83,20 @@ class Rivals:
         """About what a call of the rival takes; what sample plans are made from."""
         return self._call_ns[name, shape_label(shape)]
 
+    def is_far(self, name: str, shape: Shape) -> bool:
+        """Whether the rival is so slow that nobody needs to know the ratio to it any closer than one process tells."""
+        return self.call_ns(name, shape) > FAR * min(self.call_ns(known, shape) for known in self.names(shape))
+
     def worker(self, name: str) -> Worker:
         return self._workers[name]
 
-    def over(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The rival that candidates meet over each other one at `shape`."""
-        return self._over.get(shape_label(shape), ())
+    def over(self, name: str, shape: Shape) -> tuple[Speedup, ...]:
+        """The rival `name` over each baseline of PyTorch at `shape`: through the one that met all others there."""
+        bridges = self._over.get(shape_label(shape), ())
+        own = next((bridge for bridge in bridges if bridge.baseline == name), None)
+        if own is None:
+            return bridges
+        return tuple(derived(inverse(own), bridge) for bridge in bridges if bridge is not own)
 
     def fresh_yardstick(self) -> Worker:
         """A new process with the yardstick in it; the caller closes it."""
@@ -102,11 +110,10 @@ class Rivals:
         """
         key = (shape_label(shape), plan)
         if processes > 1 or key not in self._floors:
-            same, bench = Pairs(), self._bench
+            same, bench = [], self._bench
             for _ in range(processes):
                 with bench.runner(CANDIDATE, command) as one, bench.runner(CANDIDATE, command) as other:
-                    for pair in bench.duel(one, other, shape, plan, None):
-                        same += pair
+                    same.append(sum(bench.duel(one, other, shape, plan, None), Pairs()))
             self._floors[key] = noise_floor(same, bench.rng)
         return self._floors[key]
 
@@ -139,7 +146,7 @@ class Rivals:
 
     def _record(self, kind: str, shape: Shape) -> Baseline:
         if (kind, shape_label(shape)) in self._call_ns:
-            bridged = [over.baseline_latency_ns for over in self.over(shape) if over.baseline == kind]
+            bridged = [over.baseline_latency_ns for over in self._over[shape_label(shape)] if over.baseline == kind]
             latency_ns = bridged[0] if bridged else self.call_ns(kind, shape)
             return Baseline(kind, shape, latency_ns, self._drift(kind, shape, latency_ns))
         return Baseline(kind, shape, None, self._notes.recall(shape) or "")
@@ -159,12 +166,10 @@ class Rivals:
         """The rival that candidates meet against each other one: as many pairs as confirm a kernel."""
         found, (met, *others) = [], self.names(shape)
         for name in others:
-            pairs = Pairs()
             slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
             plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
-            for pair in self._bench.duel(self._workers[met], self._workers[name], shape, plan, None):
-                pairs += pair
-            found.append(speedup(name, pairs, self._bench.rng))
+            pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
+            found.append(speedup(name, [pairs], self._bench.rng))
         return tuple(found)
 
     def _learn_yardstick(self, shape: Shape) -> None:
