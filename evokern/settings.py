@@ -19,7 +19,7 @@ from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Cache
 from evokern.task import Task
-from evokern.taskfile import ArgumentSection, Section, TaskSection, build_task
+from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.yamlfile import Document, read
 
 
@@ -190,7 +190,7 @@ def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
         if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
         elif field is None:
-            model = ArgumentSection
+            model = ReturnSection if "returns" in path else ArgumentSection
     return sorted(model.model_fields)
 
 

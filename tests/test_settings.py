@@ -11,7 +11,7 @@ import pytest
 from evokern.errors import EvokernError
 from evokern.outcome import Cache
 from evokern.settings import Settings, json_schema, load
-from evokern.task import DType, Scalar, Tensor
+from evokern.task import Compare, DType, Precision, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORWARD = "def reference(x, weight, eps):\n    return x * weight + eps\n"
@@ -90,6 +90,30 @@ def test_ranges_and_expressions(write):
     assert weight.extents({"M": 4, "N": 7}) == (4,)
 
 
+@pytest.mark.parametrize(
+    ("declared", "comparison"),
+    [
+        ('"float32[M, N]"', Compare.ROUNDING),
+        ('"int64[M, N]"', Compare.EXACT),
+        ('"bool[M, N]"', Compare.EXACT),
+        ('{type: "float32[M, N]", compare: rounding}', Compare.ROUNDING),
+        ('{type: "float32[M, N]", compare: exact}', Compare.EXACT),
+        ('{type: "int32[M, N]", compare: near_tie}', Compare.NEAR_TIE),
+    ],
+)
+def test_returns_say_how_they_are_compared_or_their_type_does(write, declared, comparison):
+    settings = load(write('{y: "float32[M, N]"}', f"{{y: {declared}}}"))
+    assert settings.task.returns[0].comparison is comparison
+    assert Settings.rebuilt(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_the_precision_policy_is_the_tasks(write, precision):
+    task = load(write("  check:", f"  precision: {precision}\n  check:")).task
+    assert task.precision is precision
+    assert (task.hash == load(write()).task.hash) is (precision is Precision.IEEE)
+
+
 def test_a_return_without_dimensions(write):
     assert load(write('y: "float32[M, N]"', 'y: "float32[]"')).task.returns[0].dims == ()
 
@@ -164,6 +188,12 @@ MISTAKES = [
     ('{y: "float32[M, N]"}', '{register: "float32[M, N]"}', "5:13", "already means something in C++"),
     ('{y: "float32[M, N]"}', '{2y: "float32[M, N]"}', "5:13", "a name that C++ and Python accept"),
     ('{y: "float32[M, N]"}', "{}", "5:3", "at least 1 item"),
+    ('{y: "float32[M, N]"}', '{y: {type: "int64[M, N]", compare: rounding}}', "5:38", "expected exact or near_tie"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compare: near_tie}}', "5:40", "int64 or int32 indices"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compare: equal}}', "5:40", "'exact' or 'near_tie'"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compar: exact}}', "5:40", "did you mean 'compare'"),
+    ('{y: "float32[M, N]"}', '{y: {type: "flaot32[M, N]", compare: exact}}', "5:17", "did you mean float32"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]"}}', "5:13", "y.compare: expected this key"),
     ("reference: scale.py", "reference: other.py", "3:3", "expected a Python file at"),
     ("  check:", "  precision: half\n  check:", "6:3", "'ieee', 'tf32' or 'reduced'"),
     ("  check:", "  backward: maybe\n  check:", "6:3", "valid boolean, got 'maybe'"),
@@ -234,6 +264,7 @@ def test_backward_tasks_refuse_what_has_no_gradient(write):
     for old, new, says in (
         ('y: "float32[M, N]"', 'y: "int64[M, N]"', "only floating returns"),
         ('y: "float32[M, N]"', 'grad_y: "float32[M, N]"', "the forward's own names"),
+        ('y: "float32[M, N]"', 'y: {type: "float32[M, N]", compare: exact}', "returns are gradients"),
     ):
         path = write(old, new)
         with pytest.raises(EvokernError, match=says):

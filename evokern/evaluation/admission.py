@@ -33,7 +33,7 @@ LOWER_BITS: dict[Precision, dict[torch.dtype, tuple[int, ...]]] = {
 TILE = 64
 OTHER_INPUTS = "the answer to other inputs"
 
-_JUDGING = ("admission", "gate", "golden", "inputs", "sensitivity")
+_JUDGING = ("admission", "choices", "gate", "golden", "inputs", "sensitivity")
 
 
 def admit(task: Task, bank: Bank) -> None:
@@ -48,9 +48,9 @@ def admit(task: Task, bank: Bank) -> None:
     function = reference.load(task)
     checks = [case for shape in task.check for case in bank.checks(shape)]
     _demand_impact(task, function, checks)
-    _demand_refusals(task, function, checks, "every check shape")
+    _demand_refusals(task, function, bank, checks, "every check shape")
     for shape in task.time:
-        _demand_refusals(task, function, bank.sets(shape, 1), shape_label(shape))
+        _demand_refusals(task, function, bank, bank.sets(shape, 1), shape_label(shape))
     with suppress(OSError):  # tried again next time
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -82,19 +82,19 @@ def mutants(task: Task, function: reference.Reference, case: Case, output: int) 
                 yield what, reference.call(task, function, fewer, case.shape)[output]
 
 
-def _demand_refusals(task: Task, function: reference.Reference, cases: Iterable[Case], where: str) -> None:
+def _demand_refusals(task: Task, function: reference.Reference, bank: Bank, cases: Iterable[Case], where: str) -> None:
     """Each mutant of each output that is one in some of `cases` must be refused in one."""
     passes: dict[tuple[str, str], bool] = {}
     for case in cases:
-        for output, (golden, envelope) in enumerate(zip(case.golden, case.envelopes, strict=True)):
+        right = [golden.to(inputs.dtype_of(tensor)) for golden, tensor in zip(case.golden, task.returns, strict=True)]
+        for output, envelope in enumerate(case.envelopes):
             if envelope.inconclusive:
                 continue
-            declared = task.returns[output]
-            right = golden.to(inputs.dtype_of(declared))
             for what, mutant in mutants(task, function, case, output):
-                key = declared.name, what
-                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right)):
-                    passes[key] = gate.compare(mutant.contiguous(), golden, envelope).passed
+                key = task.returns[output].name, what
+                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right[output])):
+                    followed = bank.following(case, [*right[:output], mutant, *right[output + 1 :]])
+                    passes[key] = gate.compare(mutant.contiguous(), followed.golden[output], envelope).passed
     for (name, what), passed in passes.items():
         if passed:
             raise EvokernError(

@@ -170,7 +170,8 @@ class Bench:
         took = worker.run(slots[0].number, len(slots), hot, shape, stage, limit, _arming_ns(slots, hot))
         if tally is not None:
             for slot, case in zip(slots, cases, strict=True):
-                tally.add(examine(self.board, slot, case, salt, stage))
+                outputs = [self.board.output(slot, place) for place in range(len(self.task.returns))]
+                tally.add(examine(self.board, slot, self.bank.following(case, outputs), salt, stage))
         return took
 
 

@@ -14,7 +14,7 @@ import torch
 
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
-from evokern.task import DType
+from evokern.task import Compare, DType
 
 CHUNK = 1 << 16
 """Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
@@ -27,7 +27,8 @@ class Envelope:
     block: int
     """Elements per block of the flattened output (a row, or several short ones): no bad one hides among good."""
     max_bounds: tuple[float, ...]
-    """Largest |t - golden| allowed in each block; a single bound holds for all."""
+    """Largest |t - golden| allowed in each block; a single bound holds for all. Of near ties, how much worse than the
+    best a selected score may be, for each row that is selected from."""
     rms_bound: float
     bias_bound: float
     """Largest |mean(t - golden)| allowed."""
@@ -38,7 +39,9 @@ class Envelope:
     golden_rms: float = 0.0
     """Of |golden|: tells whether another set of inputs is enough like this one to share its envelope."""
     exact: bool = False
-    """Integer and bool outputs, and exact-integer probes of linear operators: every element must be equal."""
+    """Every element must be equal: `comparison` says so, or the case is an exact-integer probe of linear operators."""
+    comparison: Compare = Compare.ROUNDING
+    """What the task asks for. Golden follows a kernel's near ties (`Oracle.following`) before they are compared."""
     inconclusive: str = ""
     """Why nothing can be said about any kernel here: the case is ill-conditioned."""
 
@@ -74,7 +77,7 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     if envelope.inconclusive:
         return Comparison(False, True, 0.0, 0.0, envelope.inconclusive)
     if envelope.exact:
-        return _compare_exactly(output, golden)
+        return _compare_exactly(output, golden, envelope.comparison)
     flat, wanted = output.reshape(-1).contiguous(), golden.reshape(-1).contiguous()
     bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64)
     found = bindings.compare(
@@ -147,17 +150,30 @@ def _located(
     return Comparison(False, False, *errors, reason, index, expected, got, outside / flat.numel())
 
 
-def _compare_exactly(output: torch.Tensor, golden: torch.Tensor) -> Comparison:
-    unequal = (output != golden).reshape(-1)
+def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, comparison: Compare) -> Comparison:
+    wanted = golden.to(output.dtype)
+    unequal = output != wanted
+    if output.is_floating_point():
+        if comparison is Compare.EXACT:
+            unequal |= output.signbit() != wanted.signbit()
+        unequal &= ~(output.isnan() & wanted.isnan())
+    unequal = unequal.reshape(-1)
     wrong = int(unequal.sum())
     if not wrong:
         return Comparison(True, False, 0.0, 0.0)
     place = int(unequal.to(torch.uint8).argmax())
     index = _index_of(place, output.shape)
     got, expected = float(output[index]), float(golden[index])
-    reason = "expected exactly equal elements: integers, bools or sums of small integers"
+    reason = _UNEQUAL[comparison]
     infinite = float("inf")
     return Comparison(False, False, infinite, infinite, reason, index, expected, got, wrong / output.numel())
+
+
+_UNEQUAL = {
+    Compare.ROUNDING: "expected exactly equal elements: sums of small integers",
+    Compare.EXACT: "expected exactly equal elements",
+    Compare.NEAR_TIE: "an index selects what is worse than the best by more than honest rounding, or selects it twice",
+}
 
 
 def _index_of(place: int, shape: torch.Size) -> tuple[int, ...]:

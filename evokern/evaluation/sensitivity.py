@@ -12,7 +12,7 @@ import torch
 
 from evokern.evaluation import inputs as drawing
 from evokern.evaluation.gate import CHUNK, Envelope, block_max
-from evokern.task import DType, Tensor
+from evokern.task import Compare, DType, Tensor
 
 SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
@@ -65,7 +65,7 @@ class Study:
 
     def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes how far the float64 output of a run with jittered inputs is from golden."""
-        if not self.declared.dtype.is_float:
+        if self.declared.comparison is not Compare.ROUNDING:
             return
         tops = []
         for after, before in _chunks(self.block, moved.reshape(-1), golden.reshape(-1)):
@@ -76,7 +76,7 @@ class Study:
 
     def add_reference(self, ref: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes the error of the reference in the task's precision, and what rounding golden to its dtype does."""
-        if not self.declared.dtype.is_float:
+        if self.declared.comparison is not Compare.ROUNDING:
             return
         dtype = drawing.dtype_of(self.declared)
         bits = SIGNIFICANT_BITS[dtype]
@@ -102,8 +102,9 @@ class Study:
         Args:
             probe: the inputs are small integers, so that linear operators must be exact.
         """
-        if not self.declared.dtype.is_float:
-            return Envelope(self.block, (0.0,), 0.0, 0.0, 0.0, 0.0, exact=True)
+        comparison = self.declared.comparison
+        if comparison is not Compare.ROUNDING:
+            return Envelope(self.block, (0.0,), 0.0, 0.0, 0.0, 0.0, exact=True, comparison=comparison)
         error, size = self._error, self._golden
         if not self.inconclusive and error.largest > 0.1 * size.largest:
             self.inconclusive = f"ill-conditioned: the reference is off by {error.largest:.3g} of {size.largest:.3g}"
@@ -165,7 +166,7 @@ def is_like(golden: torch.Tensor, envelope: Envelope) -> bool:
     It does not where few elements decide (x / y with normal y): the study of one draw says little about the next.
     """
     if envelope.exact or envelope.inconclusive:
-        return not golden.is_floating_point()
+        return envelope.comparison is not Compare.ROUNDING
     sizes = _Sums()
     for (values,) in _chunks(envelope.block, golden.reshape(-1)):
         sizes.add(values if torch.isfinite(values.sum()) else _finite(values))
