@@ -57,13 +57,13 @@ class Case:
 class Oracle:
     """Draws inputs and knows the answers."""
 
-    def __init__(self, task: Task) -> None:
-        """Loads the reference.
+    def __init__(self, task: Task, device: torch.device = drawing.CPU) -> None:
+        """Loads the reference; everything is drawn and computed on `device`.
 
         Raises:
             EvokernError: it does not load, or changes how PyTorch computes.
         """
-        self.task = task
+        self.task, self._device = task, device
         self._reference = referencing.load(task)
         _verify_flags(task)
 
@@ -77,7 +77,7 @@ class Oracle:
         Raises:
             EvokernError: the reference raises or breaks the task's promises.
         """
-        inputs = drawing.draw(self.task, shape, distribution, seed)
+        inputs = drawing.draw(self.task, shape, distribution, seed, self._device)
         started = time.perf_counter()
         golden = self._golden(_widened(inputs), shape)
         runs = _RUNS if time.perf_counter() - started < _SLOW_RUN_S else _FEWER_RUNS
@@ -85,11 +85,11 @@ class Oracle:
             shared = tuple(replace(envelope, max_bounds=(max(envelope.max_bounds),)) for envelope in envelopes)
             return Case(shape, seed, distribution, inputs, golden, shared)
         longest = max((size for tensor in self.task.inputs for size in tensor.extents(shape)), default=1)
-        studies = [Study(tensor, tensor.extents(shape), longest) for tensor in self.task.returns]
+        studies = [Study(tensor, tensor.extents(shape), longest, self._device) for tensor in self.task.returns]
         self._study(studies, shape, inputs, golden, seed, runs)
         smallest = min(result.numel() for result in golden)
         for draw in range(1, min(_MOST_DRAWS, ceil(_ENOUGH / max(1, smallest)))):
-            more = drawing.draw(self.task, shape, distribution, seed + draw)
+            more = drawing.draw(self.task, shape, distribution, seed + draw, self._device)
             self._study(studies, shape, more, self._golden(_widened(more), shape), seed + draw, _FEWER_RUNS)
         probe = distribution == "integers"
         return Case(shape, seed, distribution, inputs, golden, tuple(study.envelope(probe) for study in studies))
@@ -97,7 +97,7 @@ class Oracle:
     def _golden(self, wide: tuple[torch.Tensor, ...], shape: Shape) -> tuple[torch.Tensor, ...]:
         with _in_float64():
             outputs = referencing.call(self.task, self._reference, wide, shape)
-        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False)
+        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False, device=self._device)
         return tuple(
             _representable(_owned(output, wide), drawing.dtype_of(declared))
             for output, declared in zip(outputs, self.task.returns, strict=True)
@@ -113,7 +113,7 @@ class Oracle:
         runs: int,
     ) -> None:
         """Adds to `studies` the reference's own error on `inputs`, and its sensitivity to their last bits."""
-        generator = torch.Generator().manual_seed(~seed % 2**63)
+        generator = torch.Generator(self._device).manual_seed(~seed % 2**63)
         wide = _widened(inputs)
         for _ in range(runs):
             moved = tuple(
@@ -124,7 +124,7 @@ class Oracle:
                 study.add_jittered(result, wanted)
         reduced = tuple(rounded(tensor, _POLICY_BITS[self.task.precision]) for tensor in inputs)
         ref = referencing.call(self.task, self._reference, reduced, shape)
-        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True)
+        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True, device=self._device)
         for study, result, wanted in zip(studies, ref, golden, strict=True):
             study.add_reference(result, wanted)
 
