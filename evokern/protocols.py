@@ -15,7 +15,8 @@ import numpy
 
 from evokern.kernel import Child, Kernel, Step
 from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Verdict
-from evokern.task import Task
+from evokern.program import Program
+from evokern.task import Shape, Task
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,20 @@ class Backend(Protocol):
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         """argv of the worker that loads `artefact` and serves the judge's control page (evaluation/worker.py)."""
+        ...
+
+
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A language whose kernels are device code and a launch plan. Its `command` serves the control page on the CPU,
+    for correctness only; on a GPU the trusted launcher executes what `program` gives."""
+
+    def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
+        """The kernel at `shape`, compiled for `target` (``cuda:90``, ``hip:gfx942`` ...) by a confined process; cached.
+
+        Raises:
+            EvokernError: there is no compiler for `target`.
+        """
         ...
 
 

@@ -42,7 +42,7 @@ def admit(task: Task, bank: Bank) -> None:
     Raises:
         EvokernError: a mutant passes for the right answer, or an input never matters.
     """
-    note = machine.cache_folder() / "admitted" / _key(task)
+    note = machine.cache_folder() / "admitted" / _key(task, bank.device)
     if note.exists():
         return
     function = reference.load(task)
@@ -68,7 +68,9 @@ def mutants(task: Task, function: reference.Reference, case: Case, output: int) 
     for tensor, content in zip(task.inputs, case.inputs, strict=True):
         if content.numel() == right.numel():
             yield f"a copy of {tensor.name}", content.reshape(right.shape).to(dtype)
-    others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+    others = inputs.draw(
+        task, case.shape, case.distribution, case.seed + 1, case.inputs[0].device if case.inputs else inputs.CPU
+    )
     yield OTHER_INPUTS, reference.call(task, function, others, case.shape)[output]
     last = right.numel() - 1
     row = golden.shape[-1] if golden.dim() else 1
@@ -109,7 +111,9 @@ def _demand_impact(task: Task, function: reference.Reference, cases: Iterable[Ca
     idle = dict(enumerate(task.inputs))
     for case in cases:
         right = reference.call(task, function, case.inputs, case.shape)
-        others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+        others = inputs.draw(
+            task, case.shape, case.distribution, case.seed + 1, case.inputs[0].device if case.inputs else inputs.CPU
+        )
         for place in tuple(idle):
             changed = (*case.inputs[:place], others[place], *case.inputs[place + 1 :])
             with suppress(EvokernError):  # inputs that belong together, as the pointers of a sparse matrix
@@ -153,6 +157,6 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(((one == other) | ((one != one) & (other != other))).all())
 
 
-def _key(task: Task) -> str:
+def _key(task: Task, device: torch.device) -> str:
     sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in _JUDGING]
-    return hashlib.sha256("\0".join((task.hash, torch.__version__, *sources)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((task.hash, str(device), torch.__version__, *sources)).encode()).hexdigest()

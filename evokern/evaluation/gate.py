@@ -18,6 +18,7 @@ from evokern.task import Compare, DType
 
 CHUNK = 1 << 16
 """Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
+CHUNK_ON_CARD = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -79,17 +80,8 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     if envelope.exact:
         return _compare_exactly(output, golden, envelope.comparison)
     flat, wanted = output.reshape(-1).contiguous(), golden.reshape(-1).contiguous()
-    bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64)
-    found = bindings.compare(
-        flat.data_ptr(),
-        DType(str(output.dtype).removeprefix("torch.")),
-        wanted.data_ptr(),
-        flat.numel(),
-        envelope.block,
-        bounds.data_ptr(),
-        len(bounds) == 1,
-        torch.get_num_threads(),
-    )
+    bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64, device=golden.device)
+    found = (_errors_here if flat.device.type == "cpu" else _errors_there)(flat, wanted, envelope.block, bounds)
     count = max(1, flat.numel())
     rms, bias = sqrt(found.squares / count), abs(found.sum / count)
     errors = (_in_units(found.largest, envelope.max_unit), _in_units(rms, envelope.rms_unit))
@@ -104,6 +96,37 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     return _located(output, golden, bounds, envelope.block, errors, reason)
 
 
+def chunk_on(device: torch.device) -> int:
+    """Elements to compare at a time: what stays in a cache, or what keeps a whole card busy."""
+    return CHUNK if device.type == "cpu" else CHUNK_ON_CARD
+
+
+def _errors_here(flat: torch.Tensor, wanted: torch.Tensor, block: int, bounds: torch.Tensor) -> bindings.Errors:
+    return bindings.compare(
+        flat.data_ptr(),
+        DType(str(flat.dtype).removeprefix("torch.")),
+        wanted.data_ptr(),
+        flat.numel(),
+        block,
+        bounds.data_ptr(),
+        len(bounds) == 1,
+        torch.get_num_threads(),
+    )
+
+
+def _errors_there(flat: torch.Tensor, wanted: torch.Tensor, block: int, bounds: torch.Tensor) -> bindings.Errors:
+    """As `bindings.compare`, on a card."""
+    sums = torch.zeros(2, dtype=torch.float64, device=flat.device)
+    tops = []
+    for _, difference in _differences(flat, wanted, block):
+        tops.append(block_max(difference, block))
+        sums += torch.stack((torch.dot(difference, difference), difference.sum()))
+    highest = torch.cat(tops)
+    within = (highest <= bounds).all()
+    largest, all_within, squares, total = torch.stack((highest.max(), within.double(), *sums)).tolist()
+    return bindings.Errors(largest, squares, total, bool(all_within))
+
+
 def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
     """max |values| of each run of `block` elements of a flat tensor, the last one maybe shorter; NaN wins."""
     whole = values.numel() // block * block
@@ -114,7 +137,7 @@ def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
 
 def _differences(output: torch.Tensor, golden: torch.Tensor, block: int) -> Iterator[tuple[int, torch.Tensor]]:
     """(start, output - golden) in float64, by whole blocks; equal infinities and NaN differ by 0, unequal by NaN."""
-    step = max(1, CHUNK // block) * block
+    step = max(1, chunk_on(golden.device) // block) * block
     for start in range(0, golden.numel(), step):
         got, wanted = output[start : start + step], golden[start : start + step]
         difference = torch.sub(got, wanted)
@@ -138,7 +161,7 @@ def _located(
     flat, wanted = output.reshape(-1), golden.reshape(-1)
     outside, worst, place = 0, -1.0, 0
     for start, difference in _differences(flat, wanted, block):
-        blocks = torch.arange(start, start + len(difference)) // block
+        blocks = torch.arange(start, start + len(difference), device=difference.device) // block
         allowed = bounds if len(bounds) == 1 else bounds[blocks]
         excess = (difference.abs() / allowed).nan_to_num(nan=torch.inf, posinf=torch.inf)
         excess = torch.where(difference == 0, 0.0, excess)

@@ -77,13 +77,13 @@ class _Answer:
 class Oracle:
     """Draws inputs and knows the answers."""
 
-    def __init__(self, task: Task) -> None:
-        """Loads the reference.
+    def __init__(self, task: Task, device: torch.device = drawing.CPU) -> None:
+        """Loads the reference; everything is drawn and computed on `device`.
 
         Raises:
             EvokernError: it does not load, or changes how PyTorch computes.
         """
-        self.task = task
+        self.task, self._device = task, device
         self._reference = referencing.load(task)
         self._indices = [i for i, tensor in enumerate(task.returns) if tensor.comparison is Compare.NEAR_TIE]
         _verify_flags(task)
@@ -98,7 +98,7 @@ class Oracle:
         Raises:
             EvokernError: the reference raises or breaks the task's promises.
         """
-        inputs = drawing.draw(self.task, shape, distribution, seed)
+        inputs = drawing.draw(self.task, shape, distribution, seed, self._device)
         started = time.perf_counter()
         answer = self._answer(_widened(inputs), shape)
         golden = answer.results
@@ -109,11 +109,11 @@ class Oracle:
         longest = max((size for tensor in self.task.inputs for size in tensor.extents(shape)), default=1)
         # What summation in float32 does vanishes beside the rounding of operands that a lower precision allows.
         summed = longest if self.task.precision is Precision.IEEE else 1
-        studies = [Study(tensor, tensor.extents(shape), summed) for tensor in self.task.returns]
+        studies = [Study(tensor, tensor.extents(shape), summed, self._device) for tensor in self.task.returns]
         margins = self._study(studies, shape, inputs, answer, seed, runs)
         smallest = min(result.numel() for result in golden)
         for draw in range(1, min(_MOST_DRAWS, ceil(_ENOUGH / max(1, smallest)))):
-            more = drawing.draw(self.task, shape, distribution, seed + draw)
+            more = drawing.draw(self.task, shape, distribution, seed + draw, self._device)
             self._study(studies, shape, more, self._answer(_widened(more), shape), seed + draw, _FEWER_RUNS)
         found = [study.envelope(probe=distribution == "integers") for study in studies]
         for place in self._indices:
@@ -131,7 +131,7 @@ class Oracle:
         wide = _widened(case.inputs)
         answer, forced = self._answer(wide, case.shape), {}
         for place in self._indices:
-            bounds = torch.tensor(case.envelopes[place].max_bounds, dtype=torch.float64)
+            bounds = torch.tensor(case.envelopes[place].max_bounds, dtype=torch.float64, device=self._device)
             for number in answer.chosen(place):
                 choice = answer.choices[number]
                 given = choice.arranged(outputs[place].long())
@@ -152,7 +152,7 @@ class Oracle:
         follow = Follow(forced or {}) if self._indices else None
         with _in_float64(), follow or nullcontext():
             outputs = referencing.call(self.task, self._reference, wide, shape)
-        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False)
+        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False, device=self._device)
         results = tuple(
             _representable(_owned(output, wide), drawing.dtype_of(declared))
             for output, declared in zip(outputs, self.task.returns, strict=True)
@@ -183,7 +183,7 @@ class Oracle:
         Returns:
             For each selection that the task returns the indices of, how close its scores are to a tie.
         """
-        generator = torch.Generator().manual_seed(~seed % 2**63)
+        generator = torch.Generator(self._device).manual_seed(~seed % 2**63)
         wide, golden = _widened(inputs), answer.results
         chosen = {number: answer.choices[number] for place in self._indices for number in answer.chosen(place)}
         margins = {number: Margins(choice) for number, choice in chosen.items()}
@@ -201,7 +201,7 @@ class Oracle:
         reduced = tuple(rounded(tensor, _POLICY_BITS[self.task.precision]) for tensor in inputs)
         with Follow(forced) if forced else nullcontext():
             ref = referencing.call(self.task, self._reference, reduced, shape)
-        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True)
+        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True, device=self._device)
         for study, result, wanted in zip(studies, ref, golden, strict=True):
             study.add_reference(result, wanted)
         return margins

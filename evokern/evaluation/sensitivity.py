@@ -11,7 +11,7 @@ from math import ceil, prod, sqrt
 import torch
 
 from evokern.evaluation import inputs as drawing
-from evokern.evaluation.gate import CHUNK, Envelope, block_max
+from evokern.evaluation.gate import CHUNK, Envelope, block_max, chunk_on
 from evokern.task import Compare, DType, Tensor
 
 SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
@@ -40,8 +40,9 @@ def rounded(values: torch.Tensor, bits: int) -> torch.Tensor:
 def jittered(values: torch.Tensor, bits: int, generator: torch.Generator) -> torch.Tensor:
     """Float64 `values`, each moved up or down by half an ulp of `bits` significant bits."""
     moved = torch.empty_like(values)
-    random = torch.empty(CHUNK // 8, dtype=torch.int64)
-    for before, after in zip(torch.split(values.view(-1), CHUNK), torch.split(moved.view(-1), CHUNK), strict=True):
+    chunk = chunk_on(values.device)
+    random = torch.empty(min(chunk, -(-values.numel() // 8) * 8) // 8, dtype=torch.int64, device=values.device)
+    for before, after in zip(torch.split(values.view(-1), chunk), torch.split(moved.view(-1), chunk), strict=True):
         signs = random.random_(-(2**63), None, generator=generator).view(torch.int8)[: len(before)].sign()
         torch.addcmul(before, ulp(before, bits), signs.double(), value=0.5, out=after)
     return moved
@@ -50,7 +51,7 @@ def jittered(values: torch.Tensor, bits: int, generator: torch.Generator) -> tor
 class Study:
     """What is learned about one output of the reference: its own error, and its sensitivity over jittered runs."""
 
-    def __init__(self, declared: Tensor, extents: tuple[int, ...], longest: int) -> None:
+    def __init__(self, declared: Tensor, extents: tuple[int, ...], longest: int, device: torch.device) -> None:
         """`longest`: the largest extent of the task's tensors at this shape, which no single loop exceeds."""
         self.declared = declared
         self.block = block_of(extents)
@@ -58,9 +59,9 @@ class Study:
         self.longest = longest
         self.inconclusive = ""
         self._error, self._ulp, self._golden, self._moved = _Sums(), _Sums(), _Sums(), _Sums()
-        self.sensitivity = torch.zeros(1, dtype=torch.float64)
+        self.sensitivity = torch.zeros(1, dtype=torch.float64, device=device)
         """max |f(jittered) - f| of each block, so far."""
-        self._ulp_tops = torch.zeros(1, dtype=torch.float64)
+        self._ulp_tops = torch.zeros(1, dtype=torch.float64, device=device)
         self._integers = True
 
     def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
@@ -183,7 +184,7 @@ def block_of(extents: tuple[int, ...]) -> int:
 
 
 def _chunks(block: int, *tensors: torch.Tensor) -> zip[tuple[torch.Tensor, ...]]:
-    step = max(1, CHUNK // block) * block
+    step = max(1, chunk_on(tensors[0].device) // block) * block
     return zip(*(torch.split(tensor, step) for tensor in tensors), strict=True)
 
 
