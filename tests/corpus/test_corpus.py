@@ -1,4 +1,7 @@
-"""The corpus is sound: faults apply, it is the same every time, and the judge tells a small task's kernels apart."""
+"""The corpus is sound: faults apply, it is the same every time, and the judge tells a sample of its kernels apart.
+
+tests/benchmarks/corpus.py judges all of them; a few of a few tasks are enough to notice a judge that broke.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,16 @@ from evokern.outcome import Fidelity, Status
 from evokern.settings import EvaluationSettings
 from tests.corpus.corpus import KINDS, specimens, tasks
 
+SAMPLE = {
+    "dfloat11_decode": "bits that are compared exactly",
+    "hpc_spmv": "sparse rows",
+    "rk_linear": "a policy of reduced precision",
+    "rk_rmsnorm_backward": "gradients, two returns",
+    "vq_nearest": "near ties, and a return that follows from them",
+}
+WRONG = 3
+"""Wrong kernels that are judged of each task in `SAMPLE`."""
+
 
 @pytest.mark.parametrize("name", tasks())
 def test_every_kernel_of_a_task_has_a_name_and_a_source_of_its_own(name: str):
@@ -17,18 +30,29 @@ def test_every_kernel_of_a_task_has_a_name_and_a_source_of_its_own(name: str):
     assert len({one.name for one in kernels}) == len({one.kernel.normal_hash for one in kernels}) == len(kernels)
     assert {one.kind for one in task.wrong} <= KINDS
     assert len(task.honest) >= 3
-    assert len(task.wrong) >= 8
+    assert len(task.wrong) >= 6
+
+
+def test_the_corpus_is_large_and_of_every_kind():
+    every = [specimens(name) for name in tasks()]
+    assert len(every) >= 22
+    assert sum(len(task.honest) for task in every) >= 100
+    assert sum(len(task.wrong) for task in every) >= 110
+    assert {wrong.kind for task in every for wrong in task.wrong} == KINDS
 
 
 def test_reading_twice_gives_the_same_kernels():
     assert specimens("hpc_axpy") == specimens("hpc_axpy")
 
 
-def test_the_judge_tells_honest_from_wrong():
-    task = specimens("hpc_axpy")
+@pytest.mark.parametrize("name", SAMPLE)
+def test_the_judge_tells_honest_from_wrong(name: str):
+    task = specimens(name)
     settings = EvaluationSettings(screen_ms=2, compile_cap_s=0.2)
+    honest = [task.honest[1], task.honest[-1]]  # one by hand, and one by rewrites
+    wrong = task.wrong[:: max(1, len(task.wrong) // WRONG)][:WRONG]
     with Judge(task.settings.task, settings, task.settings.seeds[0]) as judge:
-        honest = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in task.honest}
-        wrong = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in task.wrong}
-    assert set(honest.values()) == {Status.PASSED}, honest
-    assert not set(wrong.values()) & {Status.PASSED, Status.INCONCLUSIVE}, wrong
+        passed = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in honest}
+        refused = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in wrong}
+    assert set(passed.values()) == {Status.PASSED}, passed
+    assert not set(refused.values()) & {Status.PASSED, Status.INCONCLUSIVE}, refused

@@ -103,3 +103,13 @@ def test_admission_is_paid_once(monkeypatch: pytest.MonkeyPatch):
     admit(RMS_NORM)
     monkeypatch.setattr(admission, "mutants", lambda *_: pytest.fail("tried again"))
     admit(RMS_NORM)
+
+
+def test_an_output_that_hides_lower_precision_is_admitted_only_beside_one_that_shows_it():
+    """1 + x / 10000 is the same to the last bits whatever precision x has."""
+    x, hiding, showing = Tensor("x", DType.FLOAT32, ("M", "N"), 0.0, 1.0), "1 + 1e-4 * x.mean(-1)", "x.logsumexp(-1)"
+    blind = replace(task(hiding), arguments=(x,))
+    with pytest.raises(EvokernError, match=r"to tell the right answer from arithmetic in (still )?lower precision"):
+        admit(blind)
+    seeing = task(f"{hiding}, {showing}")
+    admit(replace(seeing, arguments=(x,), returns=(*seeing.returns, Tensor("z", DType.FLOAT32, ("M",)))))
