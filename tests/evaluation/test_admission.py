@@ -10,8 +10,10 @@ import pytest
 from evokern.errors import EvokernError
 from evokern.evaluation import admission
 from evokern.evaluation.bank import Bank
+from evokern.evaluation.judge import Judge
+from evokern.evaluation.messages import Open
 from evokern.redteam.suite import TASK as RMS_NORM
-from evokern.settings import load
+from evokern.settings import EvaluationSettings, load
 from evokern.task import DType, Shape, Task, Tensor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -89,6 +91,14 @@ def test_a_task_that_is_blind_only_where_it_is_timed_is_refused():
     blind = task("torch.where(torch.tensor(len(x) < 256), x.sum(-1), torch.ones(len(x)))")
     with pytest.raises(EvokernError, match="M=256 N=512 to tell the right answer from"):
         admit(blind)
+
+
+def test_a_judge_that_refuses_its_task_leaves_no_process_behind():
+    with pytest.raises(EvokernError, match="x changed no output"):
+        Judge(Open(task("x.sum(-1) * 0"), EvaluationSettings(), "cpp", None))
+    lists = Path("/proc/self/task").glob("*/children")
+    children = [Path(f"/proc/{pid}/cmdline") for listed in lists for pid in listed.read_text().split()]
+    assert not [child for child in children if b"evaluation.baseline" in child.read_bytes()]
 
 
 def test_an_input_that_does_not_matter_is_named():
