@@ -22,7 +22,7 @@ from evokern.evaluation.choices import Choice, Follow, Margins, acceptable
 from evokern.evaluation.gate import Envelope
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
 from evokern.evaluation.sums import Sums
-from evokern.task import Compare, DType, Precision, Shape, Task
+from evokern.task import Compare, DType, Precision, Shape, Task, shape_label
 
 _POLICY_BITS = {Precision.IEEE: 53, Precision.TF32: 11, Precision.REDUCED: 8}
 """Significant bits that each policy lets arithmetic keep of its operands."""
@@ -86,6 +86,7 @@ class Oracle:
         """
         self.task = task
         self._reference = referencing.load(task)
+        self._sums: dict[str, int] = {}
         self._indices = [i for i, tensor in enumerate(task.returns) if tensor.comparison is Compare.NEAR_TIE]
         _verify_flags(task)
 
@@ -148,10 +149,14 @@ class Oracle:
 
     def _longest(self, inputs: tuple[torch.Tensor, ...], shape: Shape) -> int:
         """The most terms that one sum may have: the longest of the reference, and any loop along one axis."""
-        sums = Sums()
-        with sums:
-            referencing.call(self.task, self._reference, inputs, shape)
-        return max(sums.longest, *(size for tensor in self.task.inputs for size in tensor.extents(shape)), 1)
+        label = shape_label(shape)
+        if label not in self._sums:
+            sums = Sums()
+            with sums:
+                referencing.call(self.task, self._reference, inputs, shape)
+            extents = (size for tensor in self.task.inputs for size in tensor.extents(shape))
+            self._sums[label] = max(sums.longest, *extents, 1)
+        return self._sums[label]
 
     def _answer(
         self, wide: tuple[torch.Tensor, ...], shape: Shape, forced: Mapping[int, torch.Tensor] | None = None

