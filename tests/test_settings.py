@@ -278,6 +278,8 @@ def test_the_schema_describes_the_file():
     task = schema["$defs"]["TaskSection"]["properties"]
     assert {"name", "reference", "arguments", "returns", "check", "time", "held_out", "backward"} <= set(task)
     assert all("description" in described for described in task.values())
+    assert schema["$defs"]["Compare"]["enum"] == list(Compare)
+    assert schema["$defs"]["ReturnSection"]["required"] == ["type", "compare"]
     json.dumps(schema)
 
 

@@ -57,7 +57,7 @@ def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int
     description = SharedFile("evokern-task", len(text))
     description.write(text)
     files = (board.plan, board.inputs, description)
-    command = [sys.executable, "-P", "-m", "evokern.evaluation.baseline", kind]
+    command = [sys.executable, "-P", "-m", "evokern.evaluation.baseline", kind, str(os.getpid())]
     try:
         return Worker(kind, command, variables, [file.descriptor for file in files], cores)
     finally:
@@ -197,4 +197,5 @@ def _map_read_only(descriptor: int) -> int:
 
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: dies with the judge
-    _Server(sys.argv[1]).serve()
+    if os.getppid() == int(sys.argv[2]):  # which has not died before that was said
+        _Server(sys.argv[1]).serve()

@@ -96,7 +96,7 @@ class Margins:
         """As the gate allows an element of a float output (sensitivity.py), one bound a row.
 
         Args:
-            longest: the largest extent of the task's tensors, which no single loop exceeds.
+            longest: the most terms that an honest kernel may add up one by one into one score.
             dtype: that scores are computed in.
         """
         largest = self._golden.scores.nan_to_num(0.0, 0.0, 0.0).abs().amax(1)

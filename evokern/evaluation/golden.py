@@ -21,7 +21,8 @@ from evokern.evaluation import reference as referencing
 from evokern.evaluation.choices import Choice, Follow, Margins, acceptable
 from evokern.evaluation.gate import Envelope
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
-from evokern.task import Compare, DType, Precision, Shape, Task
+from evokern.evaluation.sums import Sums
+from evokern.task import Compare, DType, Precision, Shape, Task, shape_label
 
 _POLICY_BITS = {Precision.IEEE: 53, Precision.TF32: 11, Precision.REDUCED: 8}
 """Significant bits that each policy lets arithmetic keep of its operands."""
@@ -85,6 +86,7 @@ class Oracle:
         """
         self.task, self._device = task, device
         self._reference = referencing.load(task)
+        self._sums: dict[str, int] = {}
         self._indices = [i for i, tensor in enumerate(task.returns) if tensor.comparison is Compare.NEAR_TIE]
         _verify_flags(task)
 
@@ -106,7 +108,7 @@ class Oracle:
         if envelopes is not None and all(map(is_like, golden, envelopes)):
             shared = tuple(replace(envelope, max_bounds=(max(envelope.max_bounds),)) for envelope in envelopes)
             return Case(shape, seed, distribution, inputs, golden, shared)
-        longest = max((size for tensor in self.task.inputs for size in tensor.extents(shape)), default=1)
+        longest = self._longest(inputs, shape)
         # What summation in float32 does vanishes beside the rounding of operands that a lower precision allows.
         summed = longest if self.task.precision is Precision.IEEE else 1
         studies = [Study(tensor, tensor.extents(shape), summed, self._device) for tensor in self.task.returns]
@@ -144,6 +146,17 @@ class Oracle:
         """What the scores of a selection are computed in."""
         wide = any(tensor.dtype is DType.FLOAT64 for tensor in self.task.inputs)
         return torch.float64 if wide else torch.float32
+
+    def _longest(self, inputs: tuple[torch.Tensor, ...], shape: Shape) -> int:
+        """The most terms that one sum may have: the longest of the reference, and any loop along one axis."""
+        label = shape_label(shape)
+        if label not in self._sums:
+            sums = Sums()
+            with sums:
+                referencing.call(self.task, self._reference, inputs, shape)
+            extents = (size for tensor in self.task.inputs for size in tensor.extents(shape))
+            self._sums[label] = max(sums.longest, *extents, 1)
+        return self._sums[label]
 
     def _answer(
         self, wide: tuple[torch.Tensor, ...], shape: Shape, forced: Mapping[int, torch.Tensor] | None = None

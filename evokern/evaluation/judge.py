@@ -56,11 +56,14 @@ class Judge:
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings, self.rig)
         self.roofline = Roofline(self.task, self.settings.cache, self.rig)
-        self.rivals = Rivals(self.bench, self.settings, yardstick)
-        for shape in self.bench.checked:
-            self.bench.bank.checks(shape)
-        admission.admit(self.task, self.bench.bank)
-        self.baselines = self.rivals.open()
+        with ExitStack() as undo:
+            self.rivals = Rivals(self.bench, self.settings, yardstick)
+            undo.callback(self.rivals.close)
+            for shape in self.bench.checked:
+                self.bench.bank.checks(shape)
+            admission.admit(self.task, self.bench.bank)
+            self.baselines = self.rivals.open()
+            undo.pop_all()
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """Judges `kernel`, at CONFIRM against the leading kernel too; its failure is in the answer.

@@ -52,7 +52,7 @@ class Study:
     """What is learned about one output of the reference: its own error, and its sensitivity over jittered runs."""
 
     def __init__(self, declared: Tensor, extents: tuple[int, ...], longest: int, device: torch.device) -> None:
-        """`longest`: the largest extent of the task's tensors at this shape, which no single loop exceeds."""
+        """`longest`: the most terms that an honest kernel may add up one by one into one element."""
         self.declared = declared
         self.block = block_of(extents)
         self._elements = prod(extents)

@@ -42,6 +42,10 @@ def test_the_machine_reads_faster_from_memory_than_nothing_and_has_caches():
     assert cached_bytes([0]) > 1 << 14
 
 
+def test_more_readers_than_the_buffer_has_room_for_read_all_the_same():
+    assert bindings.read_bandwidth(1 << 20, [0] * 3, 1_000_000) > 1e8
+
+
 @pytest.mark.parametrize(("flattered", "status"), [(0, Status.PASSED), (1, Status.PASSED), (9, Status.CHEATED)])
 def test_what_is_faster_than_memory_is_measured_again_before_it_is_refused(
     monkeypatch: pytest.MonkeyPatch, flattered: int, status: Status
