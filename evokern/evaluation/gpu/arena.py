@@ -50,6 +50,7 @@ class Arena:
         self.host = SharedFile("evokern-arena", self.inputs_bytes + self.outputs_bytes, populate=False)
         self.host.seal(read_only=False)
         self.pinned = pin(self.host.address, self.host.size) if device.type == "cuda" else False
+        self._staged: dict[int, Sequence[torch.Tensor]] = {}
         self._words: dict[int, list[int]] = {}
         self._fetched: dict[tuple[int, int], torch.Tensor] = {}
 
@@ -84,7 +85,12 @@ class Arena:
         """The same memory serves every worker."""
 
     def stage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
-        """Copies an input set to the host memory; redzones are NaN wherever that is how floats look."""
+        """Copies an input set to the host memory, unless it is there; redzones are NaN if that is how floats look."""
+        if self._staged.get(slot.number) is inputs:
+            return
+        if any(self.slots[number].shape != slot.shape for number in self._staged):
+            self._staged.clear()  # slots of another shape lie over this one
+        self._staged[slot.number] = inputs
         for buffer, source in zip(slot.inputs, inputs, strict=True):
             whole = view(self.host.address + buffer.start, buffer.end - buffer.start, DType.INT32)
             head, tail = (buffer.offset - buffer.start) // 4, -(-(buffer.offset + buffer.size - buffer.start) // 4)
