@@ -63,6 +63,7 @@ class Cpp:
 
     name = "cpp"
     language = "cpp"
+    timed = True
 
     def signature(self, task: Task) -> str:
         declared = ", ".join(f"{kind} {name}" for kind, name in parameters(task))

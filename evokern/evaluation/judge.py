@@ -22,7 +22,7 @@ from evokern.errors import EvokernError
 from evokern.evaluation import admission, reference
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
-from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
+from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, duel, speedup
@@ -33,6 +33,8 @@ from evokern.protocols import Backend
 from evokern.registry import discover
 from evokern.task import Shape, shape_label
 
+INTERPRETED_CALL_NS = 20_000_000_000
+"""For one call of a worker whose times mean nothing."""
 MOST_PROCESSES = 30
 """Of one candidate at one shape against one rival."""
 
@@ -46,19 +48,22 @@ class Judge:
         Raises:
             EvokernError: the task or the machine can't be worked with.
         """
-        self.task, self.settings = opening.task, opening.evaluation
-        reference.admit(self.task)
         self.backend: Backend = discover("backends")[opening.backend]()
+        self.timed = self.backend.timed
+        self.task = opening.task if self.timed else replace(opening.task, time=(), held_out=())
+        self.settings = opening.evaluation
+        reference.admit(self.task)
         yardstick = self._command(opening.yardstick) if opening.yardstick else None
         if isinstance(yardstick, Evidence):
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings)
-        self.roofline = Roofline(self.task, self.settings.cache, self.bench.cores)
-        self.rivals = Rivals(self.bench, self.settings, yardstick)
+        if self.timed:
+            self.roofline = Roofline(self.task, self.settings.cache, self.bench.cores)
+            self.rivals = Rivals(self.bench, self.settings, yardstick)
         for shape in self.bench.checked:
             self.bench.bank.checks(shape)
         admission.admit(self.task, self.bench.bank)
-        self.baselines = self.rivals.open()
+        self.baselines = self.rivals.open() if self.timed else self._without_rivals(yardstick)
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """Judges `kernel`, at CONFIRM against the leading kernel too; its failure is in the answer.
@@ -96,7 +101,19 @@ class Judge:
 
     def close(self) -> None:
         """Ends every process."""
-        self.rivals.close()
+        if self.timed:
+            self.rivals.close()
+
+    def _without_rivals(self, yardstick: list[str] | None) -> tuple[Baseline, ...]:
+        """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
+        for shape in self.bench.checked:
+            self.bench.allow(shape, INTERPRETED_CALL_NS)
+        if yardstick is not None:
+            with self.bench.runner(YARDSTICK, yardstick) as worker:
+                self.bench.check(
+                    worker, [(shape, self.bench.bank.checks(shape)) for shape in self.bench.checked], Tally()
+                )
+        return ()
 
     def _command(self, kernel: Kernel) -> list[str] | Evidence:
         artefact = self.backend.compile(kernel, self.task)
@@ -108,9 +125,12 @@ class Judge:
         with self.bench.runner(CANDIDATE, command) as worker:
             if fidelity is Fidelity.CHAMPION:
                 shapes = (*self.bench.checked, *task.time, *task.held_out)
-                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
+                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally, not self.timed)
             else:
-                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in self.bench.checked], tally)
+                checks = [(shape, bank.checks(shape)) for shape in self.bench.checked]
+                self.bench.check(worker, checks, tally, not self.timed)
+            if not self.timed:
+                return ()
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._measure(command, shape, fidelity, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
