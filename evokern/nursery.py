@@ -32,6 +32,7 @@ START_S, PATIENCE_S = 120, 150
 QUOTED_BYTES = 6000
 ANSWER_BYTES = 64 << 20
 SHIM = confinement.LAUNCHER.with_name("python_worker.cpp")
+_CUDA_PLACES = ("/usr/local/cuda",)
 _READABLE_PACKAGES = ("triton", "numpy", "nvidia")
 
 
@@ -133,6 +134,34 @@ def job_folder() -> Iterator[Path]:
         raise EvokernError(f"expected to work in {cache_folder()}: {error}; set XDG_CACHE_HOME") from error
 
 
+def made_folder(*names: str) -> Path:
+    """A folder of compiled kernels.
+
+    Raises:
+        EvokernError: it can't be made.
+    """
+    folder = cache_folder().joinpath(*names)
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise EvokernError(f"expected to write compiled kernels to {folder}: {error}; set XDG_CACHE_HOME") from error
+    return folder
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Writes a file at once, for whoever reads it meanwhile.
+
+    Raises:
+        EvokernError: the disk is full or not writable.
+    """
+    beside = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(file)
+    except OSError as error:
+        raise EvokernError(f"expected to write compiled kernels to {file.parent}: {error}") from error
+
+
 def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
     """At most `limit` bytes of a regular file that an untrusted process may have made; empty when it is none."""
     try:
@@ -146,7 +175,7 @@ def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
 @functools.cache
 def readable_places() -> tuple[str, ...]:
     """What a confined Python must be able to read: its own library, the system's, and the compilers' packages."""
-    places = {*confinement.SYSTEM_PLACES, os.path.dirname(os.__file__), sys.base_prefix}
+    places = {*confinement.SYSTEM_PLACES, *_CUDA_PLACES, os.path.dirname(os.__file__), sys.base_prefix}
     for name in _READABLE_PACKAGES:
         found = importlib.util.find_spec(name)
         places |= set(found.submodule_search_locations or ()) if found else set()

@@ -63,6 +63,7 @@ class Cpp:
 
     name = "cpp"
     language = "cpp"
+    suffix = ".cpp"
     timed = True
 
     def signature(self, task: Task) -> str:

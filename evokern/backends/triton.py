@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
@@ -27,7 +26,6 @@ from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.compiler import compile_native
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
-from evokern.machine import cache_folder
 from evokern.outcome import Evidence
 from evokern.plan import Plan, Resolved, parse
 from evokern.program import Launch, NullPointer, Parameter, Program, Resources, ScratchPointer, checked
@@ -78,6 +76,7 @@ class Triton:
 
     name = "triton"
     language = "triton"
+    suffix = ".py"
     timed = False
 
     def signature(self, task: Task) -> str:
@@ -102,7 +101,9 @@ class Triton:
             if isinstance(program, Evidence):
                 return program
         artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
-        _write(artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode())
+        nursery.write_whole(
+            artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode()
+        )
         return artefact
 
     def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - the artefact holds the task
@@ -235,12 +236,7 @@ def triton_version() -> str:
 
 
 def _cache() -> Path:
-    folder = cache_folder() / "triton" / triton_version()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise EvokernError(f"expected to write compiled kernels to {folder}: {error}; set XDG_CACHE_HOME") from error
-    return folder
+    return nursery.made_folder("triton", triton_version())
 
 
 def _key(kernel: Kernel, specialised: Specialised, target: str) -> str:
@@ -251,17 +247,7 @@ def _key(kernel: Kernel, specialised: Specialised, target: str) -> str:
 def _remember(file: Path, made: Compiled) -> None:
     facts = _FACTS.dump_json(made.facts)
     sizes = len(facts).to_bytes(4, "little") + len(made.binary).to_bytes(4, "little")
-    _write(file, sizes + facts + made.binary + made.assembly.encode())
-
-
-def _write(file: Path, content: bytes) -> None:
-    """At once, for whoever reads it meanwhile."""
-    beside = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(file)
-    except OSError as error:
-        raise EvokernError(f"expected to write compiled kernels to {file.parent}: {error}") from error
+    nursery.write_whole(file, sizes + facts + made.binary + made.assembly.encode())
 
 
 def _recalled(file: Path) -> Compiled | None:
