@@ -18,6 +18,7 @@ class Toolkit:
     """A `DeviceBackend`. Integers are passed as int64_t, floats as the task's type or float."""
 
     name = language = "toolkit"
+    suffix, timed = ".cu", False
 
     def signature(self, task: Task) -> str:
         return ""

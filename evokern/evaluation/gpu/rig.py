@@ -45,6 +45,7 @@ _TASK = TypeAdapter(Task)
 class GpuRig:
     """Card number `card`."""
 
+    timed = True
     threads = 0
     kinds: tuple[str, ...] = KINDS
     slot_memory_bytes = 256 << 20

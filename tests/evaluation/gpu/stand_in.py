@@ -50,6 +50,7 @@ class HostCode:
     """A backend of shared libraries, for a task with x[M, N], weight[N], eps and y[M, N]; one launch, some scratch."""
 
     name = language = "hostcode"
+    suffix, timed = ".cpp", False
 
     def __init__(self, scratch_bytes: int = 4096, parameters: Sequence[Parameter] = ()) -> None:
         self._scratch_bytes, self._parameters = scratch_bytes, tuple(parameters)
