@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 from pathlib import Path
 from tempfile import gettempdir
@@ -12,6 +13,8 @@ from evokern.outcome import Evidence
 from evokern.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor, parse
 from evokern.program import CType, Launch, NumberValue, Parameter, Program, ScratchPointer, TensorPointer
 from evokern.task import DType, Shape, Task
+
+NVCC = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
 
 
 class Toolkit:
@@ -47,7 +50,7 @@ class Toolkit:
         if not made.exists():
             source.write_text(kernel.source)
             flags = ["-cubin", f"-arch=sm_{target.partition(':')[2]}", "-std=c++17", "-include", "cstdint"]
-            done = subprocess.run(["nvcc", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
+            done = subprocess.run([NVCC, *flags, str(source), "-o", str(made)], capture_output=True, text=True)
             if done.returncode:
                 return Evidence("compile", done.stderr.splitlines()[0], done.stderr)
         return made.read_bytes()
