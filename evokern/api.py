@@ -59,7 +59,7 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
     subject = Kernel(Path(kernel).read_text(encoding="utf-8"), loaded.backend)
     if (refusal := refused(subject, loaded)) is not None:
         return refusal
-    with Judge(loaded.task, loaded.evaluation, yardstick=loaded.seeds[0] if loaded.seeds else None) as judge:
+    with Judge(loaded.task, loaded.evaluation, loaded.seeds[0] if loaded.seeds else None, loaded.backend) as judge:
         return judge.evaluate(subject, Fidelity.CHAMPION)
 
 

@@ -79,7 +79,7 @@ class Speedup:
     """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
 
     baseline: str
-    """``eager``, ``compile``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
+    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
     ratio: float
     low: float
     high: float
@@ -108,7 +108,7 @@ class Measurement:
 
     def over(self, baseline: str) -> Speedup | None:
         """The speed-up over `baseline`; ``best`` is the fastest of the PyTorch baselines."""
-        wanted = {"eager", "compile"} if baseline == "best" else {baseline}
+        wanted = {"eager", "compile", "max-autotune"} if baseline == "best" else {baseline}
         rivals = [speedup for speedup in self.speedups if speedup.baseline in wanted]
         return min(rivals, key=lambda speedup: speedup.ratio) if rivals else None
 

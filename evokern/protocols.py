@@ -51,6 +51,10 @@ class Backend(Protocol):
     """A language: how its kernels are declared, compiled and run. Knows nothing of search."""
 
     language: str
+    suffix: str
+    """Of its kernels' files, e.g. ``.cpp``."""
+    timed: bool
+    """Whether the times of its workers mean anything; False: this machine can only tell right from wrong."""
 
     def signature(self, task: Task) -> str:
         """The declaration that a kernel for `task` must define, as source text."""

@@ -63,7 +63,7 @@ class Search:
 
     def __enter__(self) -> Self:
         if self._evaluator is None:
-            self._judge = Judge(self.task, self.settings.evaluation, yardstick=self.settings.seeds[0])
+            self._judge = Judge(self.task, self.settings.evaluation, self.settings.seeds[0], self.settings.backend)
             self._evaluator = self._judge.__enter__()
         self._started = time.monotonic()
         return self

@@ -42,7 +42,9 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()
     if evaluation is None:
-        with Judge(settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None) as judge:
+        with Judge(
+            settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None, settings.backend
+        ) as judge:
             evaluation, rivals = judge.evaluate(subject, Fidelity.CHAMPION), judge.baselines
     if as_json:
         click.echo(benchmark.as_json(evaluation, rivals))

@@ -84,8 +84,13 @@ class Bench:
         pairs = ceil(wanted / processes)
         return processes, Plan(min(most, pairs + pairs % 2), plan.count)
 
-    def check(self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally) -> None:
+    def check(
+        self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally, hasty: bool = False
+    ) -> None:
         """Runs every case, as many a go as there are slots.
+
+        Args:
+            hasty: the first shape with something wrong is the last; the tally's fraction then says little.
 
         Raises:
             Fallen: the worker crashed or hung (its evidence names the shape), or outputs are wrong.
@@ -94,6 +99,8 @@ class Bench:
             slots, rest = self._slots[shape_label(shape)], iter(several)
             while batch := list(islice(rest, len(slots))):
                 self._go(worker, slots[: len(batch)], batch, "check", tally)
+            if hasty:
+                _refute(worker, tally)
         _refute(worker, tally)
 
     def alone(self, worker: Worker, shape: Shape, calls: int = 1, timeout_ns: int | None = None) -> float:

@@ -32,7 +32,7 @@ class CpuRig:
     set_memory_bytes = 2 << 30
 
     def __init__(self, task: Task, settings: EvaluationSettings, backend: Backend) -> None:
-        self._task, self._backend = task, backend
+        self._task, self._backend, self.timed = task, backend, backend.timed
         usable = sorted(os.sched_getaffinity(0))
         self._usable = len(usable)
         self.threads = settings.threads or len(usable)

@@ -25,7 +25,7 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
-from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
+from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
@@ -38,6 +38,9 @@ from evokern.registry import discover
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task, shape_label
 
+INTERPRETED_CALL_NS = 20_000_000_000
+"""For one call of a worker whose times mean nothing."""
+
 
 class Judge:
     """Judges kernels for one task under one set of conditions."""
@@ -48,21 +51,24 @@ class Judge:
         Raises:
             EvokernError: the task or the machine can't be worked with.
         """
-        self.task, self.settings = opening.task, opening.evaluation
-        self.rig = rig_for(discover("backends")[opening.backend](), self.task, self.settings)
+        self.settings = opening.evaluation
+        self.rig = rig_for(discover("backends")[opening.backend](), opening.task, self.settings)
+        self.timed = self.rig.timed
+        self.task = opening.task if self.timed else replace(opening.task, time=(), held_out=())
         reference.admit(self.task, self.rig.device)
         yardstick = self.rig.artefact(opening.yardstick) if opening.yardstick else None
         if isinstance(yardstick, Evidence):
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings, self.rig)
-        self.roofline = Roofline(self.task, self.settings.cache, self.rig)
         with ExitStack() as undo:
-            self.rivals = Rivals(self.bench, self.settings, yardstick)
-            undo.callback(self.rivals.close)
+            if self.timed:
+                self.roofline = Roofline(self.task, self.settings.cache, self.rig)
+                self.rivals = Rivals(self.bench, self.settings, yardstick)
+                undo.callback(self.rivals.close)
             for shape in self.bench.checked:
                 self.bench.bank.checks(shape)
             admission.admit(self.task, self.bench.bank)
-            self.baselines = self.rivals.open()
+            self.baselines = self.rivals.open() if self.timed else self._without_rivals(yardstick)
             undo.pop_all()
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
@@ -101,7 +107,19 @@ class Judge:
 
     def close(self) -> None:
         """Ends every process."""
-        self.rivals.close()
+        if self.timed:
+            self.rivals.close()
+
+    def _without_rivals(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
+        """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
+        for shape in self.bench.checked:
+            self.bench.allow(shape, INTERPRETED_CALL_NS)
+        if yardstick is not None:
+            with self.bench.runner(YARDSTICK, yardstick) as worker:
+                self.bench.check(
+                    worker, [(shape, self.bench.bank.checks(shape)) for shape in self.bench.checked], Tally()
+                )
+        return ()
 
     def _judge(self, artefact: Artefact, fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
         """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
@@ -109,9 +127,12 @@ class Judge:
         with self.bench.runner(CANDIDATE, artefact) as worker:
             if fidelity is Fidelity.CHAMPION:
                 shapes = (*self.bench.checked, *task.time, *task.held_out)
-                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
+                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally, not self.timed)
             else:
-                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in self.bench.checked], tally)
+                checks = [(shape, bank.checks(shape)) for shape in self.bench.checked]
+                self.bench.check(worker, checks, tally, not self.timed)
+            if not self.timed:
+                return ()
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._measure(artefact, shape, fidelity, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)

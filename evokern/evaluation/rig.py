@@ -101,6 +101,8 @@ class Rig(Protocol):
     """Of the device, for what is remembered about it."""
     device: torch.device
     """Where input sets and golden results are made and outputs are examined."""
+    timed: bool
+    """Whether times mean anything; False: this rig can only tell right from wrong."""
     threads: int
     """That a kernel may use; 0 where that means nothing."""
     kinds: tuple[str, ...]

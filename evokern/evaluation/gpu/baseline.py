@@ -72,7 +72,7 @@ class Baseline:
         self._inputs_bytes = order["inputs_bytes"]
         self._shared = mmap.mmap(SHARED, self._inputs_bytes + order["outputs_bytes"], flags=mmap.MAP_SHARED)
         address = ctypes.addressof(ctypes.c_char.from_buffer(self._shared))
-        pinned = pin(address, len(self._shared))
+        pinned = pin(self, address, len(self._shared))
         self._host = torch.frombuffer(self._shared, dtype=torch.uint8)[: self._inputs_bytes]
         self._inputs = torch.zeros(self._inputs_bytes, dtype=torch.uint8)
         properties = torch.cuda.get_device_properties(order["card"])

@@ -28,7 +28,8 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
     "cuDeviceGet": (_Pointer, _Int),
     "cuDeviceGetName": (_Pointer, _Int, _Int),
     "cuDeviceGetAttribute": (_Pointer, _Int, _Int),
-    "cuCtxCreate_v2": (_Pointer, ctypes.c_uint, _Int),
+    "cuDevicePrimaryCtxRetain": (_Pointer, _Int),
+    "cuCtxSetCurrent": (_Pointer,),
     "cuCtxSetLimit": (_Int, _Size),
     "cuCtxResetPersistingL2Cache": (),
     "cuMemGetInfo_v2": (_Pointer, _Pointer),
@@ -82,13 +83,16 @@ class Driver:
         """
         self._library = ctypes.CDLL(os.environ.get(LIBRARY) or "libcuda.so.1")
         for name, arguments in _SIGNATURES.items():
-            function = getattr(self._library, name)
+            function = getattr(self._library, name, None)
+            if function is None:
+                raise DeviceError(name, "EVOKERN_OLD_DRIVER", "not in this driver; CUDA 12.4 or later is needed")
             function.restype, function.argtypes = _Int, arguments
         self._call("cuInit", 0)
         device = _Int()
         self._call("cuDeviceGet", ctypes.byref(device), ordinal)
         self._device = device.value
-        self._made("cuCtxCreate_v2", 0, self._device)
+        self._call("cuCtxSetCurrent", self._made("cuDevicePrimaryCtxRetain", self._device))
+        self._is_persistent = self.capability >= 80
         self.stream = self._made("cuStreamCreate", 1)  # does not wait for the default stream
         self._events = (self._made("cuEventCreate", 0), self._made("cuEventCreate", 0))
 
@@ -220,12 +224,16 @@ class Driver:
         self._call("cuStreamSynchronize", self.stream)
 
     def forget_persisting(self) -> None:
-        """Nothing in the L2 is kept longer than anything else, whatever earlier kernels asked for."""
-        self._call("cuCtxResetPersistingL2Cache")
+        """Nothing in the L2 is kept longer than anything else, whatever earlier kernels asked for.
+
+        Cards older than Ampere know no such thing.
+        """
+        if self._is_persistent:
+            self._call("cuCtxResetPersistingL2Cache")
 
     def forbid_persisting(self) -> None:
-        """No part of the L2 is set aside in this context; cards older than Ampere know no such thing."""
-        if self.capability >= 80:
+        """No part of the L2 is set aside in this context."""
+        if self._is_persistent:
             self._call("cuCtxSetLimit", _PERSISTING_L2_LIMIT, 0)
 
     def _attribute(self, number: int) -> int:

@@ -26,12 +26,12 @@ from typing import Any
 from evokern.evaluation.gpu.driver import OUT_OF_MEMORY, DeviceError, Driver
 
 REQUESTS, REPLIES, SHARED = 3, 4, 5
-SWEEP_L2S, LEAST_SWEEP_BYTES = 4, 32 << 20
+SWEEP_L2S, LEAST_SWEEP_BYTES = 4, 1 << 20
 """What is read to clear the L2, in sizes of it."""
 SWEEPS = 12
 """Passes over it before each window, about a millisecond."""
 BANDWIDTH_BYTES, BANDWIDTH_TRIES = 1 << 30, 7
-SCRATCH_REDZONE_BYTES = 64 << 10
+SCRATCH_BYTES, SCRATCH_REDZONE_BYTES = 4 << 30, 64 << 10
 SCRATCH_POISON = 0x7FC0_5EED
 """A NaN as float32, as a pair of bfloat16 and in the upper half of a float64; a wild number as an index."""
 _ALIGNMENT = 256
@@ -76,7 +76,8 @@ class Launcher:
         driver.fill(self._swept, _SWEPT_WORD, self._swept_bytes)
         self._programs: dict[str, dict[str, Any]] = {}
         self._modules: list[int] = []
-        self._scratch: dict[tuple[str, int], tuple[_Scratch, ...]] = {}
+        self._scratch: list[tuple[_Scratch, ...]] = []
+        self._scratch_key = ("", 0)
         self.assert_health()
 
     def answer(self, order: dict[str, Any]) -> dict[str, Any]:
@@ -122,13 +123,13 @@ class Launcher:
         driver, slots = self._driver, self._slots[first : first + count]
         program = self._programs[shape]
         self._reload(program)
-        scratch = [self._scratch_of(shape, number, program["scratch_bytes"]) for number in range(count)]
+        scratch = self._scratch_for(shape, count, program["scratch_bytes"])
         start, end = slots[0]["inputs_start"], slots[-1]["inputs_end"]
         driver.upload(self._inputs + start, self._host + start, end - start)
         for slot, words in zip(slots, poison, strict=True):
             for buffer, word in zip(slot["outputs"], words, strict=True):
                 driver.fill(self._outputs + buffer["start"], word, buffer["end"] - buffer["start"])
-        for piece in (piece for pieces in scratch for piece in pieces):
+        for piece in (piece for pieces in self._scratch for piece in pieces):
             driver.fill(piece.start, SCRATCH_POISON, piece.end - piece.start)
         before = self._sums_of(slots)
         with driver.capture() as graph:
@@ -147,7 +148,7 @@ class Launcher:
         touched = [
             first + i for i, pair in enumerate(zip(before, self._sums_of(slots), strict=True)) if pair[0] != pair[1]
         ]
-        beside = next((number for pieces in scratch for number in self._overrun(pieces)), None)
+        beside = next((number for pieces in self._scratch for number in self._overrun(pieces)), None)
         self.assert_health()
         start, end = slots[0]["outputs_start"], slots[-1]["outputs_end"]
         driver.download(self._host + self._inputs_bytes + start, self._outputs + start, end - start)
@@ -218,23 +219,26 @@ class Launcher:
         values = [ctypes.c_uint64(address), ctypes.c_uint64(size // 16), ctypes.c_uint64(to)]
         self._driver.launch(self._digest, self._grid, (_BLOCK, 1, 1), 0, values)
 
-    def _scratch_of(self, shape: str, number: int, sizes: list[int]) -> tuple[_Scratch, ...]:
-        """Scratch for call `number` of a window; it is kept, since its content never is."""
-        key = (shape, number)
-        if key not in self._scratch:
-            pieces = []
-            for size in sizes:
-                room = -(-size // _ALIGNMENT) * _ALIGNMENT + 2 * SCRATCH_REDZONE_BYTES
-                try:
-                    start = self._driver.allocate(room)
-                except DeviceError as error:
-                    if error.name != OUT_OF_MEMORY:
-                        raise
-                    free_bytes = self._driver.free_bytes
-                    raise _Refusal(f"no room for {size} bytes of scratch: {free_bytes} bytes are free") from error
-                pieces.append(_Scratch(start, start + SCRATCH_REDZONE_BYTES, size, start + room))
-            self._scratch[key] = tuple(pieces)
-        return self._scratch[key]
+    def _scratch_for(self, shape: str, count: int, sizes: list[int]) -> list[tuple[_Scratch, ...]]:
+        """Scratch for each call of a window, of its own where memory allows; else calls take turns with it."""
+        sets = max(1, min(count, SCRATCH_BYTES // max(1, sum(sizes))))
+        if self._scratch_key != (shape, sets):
+            for piece in (piece for pieces in self._scratch for piece in pieces):
+                self._driver.free(piece.start)
+            self._scratch = [tuple(map(self._piece, sizes)) for _ in range(sets)]
+            self._scratch_key = (shape, sets)
+        return [self._scratch[number % sets] for number in range(count)]
+
+    def _piece(self, size: int) -> _Scratch:
+        room = -(-size // _ALIGNMENT) * _ALIGNMENT + 2 * SCRATCH_REDZONE_BYTES
+        try:
+            start = self._driver.allocate(room)
+        except DeviceError as error:
+            if error.name != OUT_OF_MEMORY:
+                raise
+            free_bytes = self._driver.free_bytes
+            raise _Refusal(f"no room for {size} bytes of scratch: {free_bytes} bytes are free") from error
+        return _Scratch(start, start + SCRATCH_REDZONE_BYTES, size, start + room)
 
     def _overrun(self, pieces: tuple[_Scratch, ...]) -> list[int]:
         """Numbers of the pieces of scratch beside which something was written."""

@@ -27,8 +27,8 @@ from evokern.program import NumberValue, Parameter, Program, ScratchPointer, Ten
 from evokern.task import Shape, shape_label
 
 START_TIMEOUT_NS = 60_000_000_000
-HOST_TIMEOUT_NS = 10_000_000_000
-"""Beyond what a window's calls may take: for copies, loading and clearing."""
+HOST_TIMEOUT_NS, HOST_NS_PER_BYTE = 2_000_000_000, 4
+"""Beyond what a window's calls may take: for loading, clearing and copies both ways."""
 ORDER_BYTES = 1 << 20
 """Of a pipe: a layout fits, so that a process gets its first order before it has started."""
 
@@ -89,7 +89,8 @@ class CardWorker:
                 "hot": hot,
             }
         )
-        answer = self._receive(stage, shape, timeout_ns + HOST_TIMEOUT_NS)
+        copied = sum(b.size for slot in self._arena.slots[first : first + count] for b in (*slot.inputs, *slot.outputs))
+        answer = self._receive(stage, shape, timeout_ns + HOST_TIMEOUT_NS + HOST_NS_PER_BYTE * copied)
         self._examine(answer, shape, stage)
         return max(1, round(float(answer["took_ns"])))
 

@@ -1,0 +1,222 @@
+"""The process that a Triton kernel lives in where there is no GPU: interprets it on the judge's buffers.
+
+It serves the same control page as the C++ runner (evaluation/native/runner.cpp), with the same rights once the kernel
+is loaded: it can compute, and say done. Its times mean nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import linecache
+import os
+import struct
+import sys
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+os.environ["TRITON_INTERPRET"] = "1"
+
+import triton.language as tl
+from triton.runtime import interpreter
+
+from evokern.backends._triton_arguments import matched
+from evokern.backends._triton_module import DeviceFunction, device_functions
+from evokern.kernel import Kernel
+from evokern.outcome import Evidence
+from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
+from evokern.task import DType, Scalar, Shape, Task
+from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
+from evokern.untrusted.emulation import install
+
+_CONTROL, _PLAN = 3, 4
+_INPUT, _OUTPUT, _VALUE = 0, 1, 2
+_LOAD, _RUN = 0, 3
+_POISON = b"\xff\xff\x7f\x7f\xff\xff\xc0\x7f"  # neither of the halves is a number that a kernel means
+_SCALARS = {DType.FLOAT64: (tl.float64, np.float64), DType.FLOAT32: (tl.float32, np.float32)}
+_TYPES = {
+    DType.FLOAT64: tl.float64, DType.FLOAT32: tl.float32, DType.FLOAT16: tl.float16, DType.BFLOAT16: tl.bfloat16,
+    DType.INT64: tl.int64, DType.INT32: tl.int32, DType.BOOL: tl.int1,
+}  # fmt: skip
+
+
+class Interpretation:
+    """A kernel at work on slots."""
+
+    def __init__(self, source: str, task: Task, library: ctypes.CDLL) -> None:
+        """Reads the plan and imports the module; the process has lost its rights before.
+
+        Raises:
+            SystemExit: the kernel does not load.
+        """
+        kernel = Kernel(source, "triton")
+        plan, functions = parse(kernel, task), device_functions(source)
+        if isinstance(plan, Evidence) or isinstance(functions, Evidence):
+            raise SystemExit(str(plan if isinstance(plan, Evidence) else functions))
+        self._plan: Plan = plan
+        self._functions: dict[str, DeviceFunction] = functions
+        self._task, self._library, self._rows = task, library, _Rows(task)
+        self._memory = CheckedMemory(interpreter._interpreter)
+        install(interpreter, tl, self._memory)
+        self._module = _module(source)
+        self._scratch_memory: list[ctypes.Array[ctypes.c_char]] = []
+        self._resolved: dict[int, tuple[Resolved, dict[str, Region], list[Region]]] = {}
+
+    def prepare(self, slot: int) -> None:
+        """Maps the buffers of a slot, once."""
+        if slot in self._resolved:
+            return
+        shape, places = self._rows.slot(slot)
+        resolved = self._plan.resolve(shape)
+        if isinstance(resolved, Evidence):
+            raise SystemExit(resolved.reason)
+        regions = {
+            name: Region(name, self._library.evokern_map_buffer(kind, where, size), size, kind == _OUTPUT)
+            for name, (kind, where, size) in places.items()
+        }
+        scratch = []
+        for one in resolved.scratch:
+            self._scratch_memory.append(ctypes.create_string_buffer(one.bytes + 64))
+            start = -(-ctypes.addressof(self._scratch_memory[-1]) // 64) * 64
+            scratch.append(Region(one.name, start, one.bytes, True))
+        self._resolved[slot] = (resolved, regions, scratch)
+
+    def run(self, slot: int) -> None:
+        """One call: poisons scratch, carries out the launches."""
+        resolved, regions, scratch = self._resolved[slot]
+        for region in scratch:
+            poison = _POISON * (region.size // len(_POISON) + 1)
+            ctypes.memmove(region.start, poison, region.size)
+        for launch in resolved.launches:
+            self._launch(launch, regions, scratch)
+
+    def _launch(self, launch: PlannedLaunch, regions: dict[str, Region], scratch: Sequence[Region]) -> None:
+        function = self._functions[launch.function]
+        given, _ = matched(function, launch)
+        handles = {
+            name: self._handle(argument, name in function.constexprs, regions, scratch)
+            for name, argument in given.items()
+        }
+        interpreted = getattr(self._module, launch.function)
+        python_function = interpreted.rewrite()
+        interpreter._patch_lang(interpreted.fn)
+        builder = interpreter.interpreter_builder
+        builder.set_grid_dim(*launch.grid)
+        self._memory.open([*regions.values(), *scratch])
+        number = 0
+        with np.errstate(all="ignore"):
+            for x in range(launch.grid[0]):
+                for y in range(launch.grid[1]):
+                    for z in range(launch.grid[2]):
+                        builder.set_grid_idx(x, y, z)
+                        self._memory.program = number
+                        python_function(**handles)
+                        number += 1
+
+    def _handle(self, argument: Any, is_constexpr: bool, regions: dict[str, Region], scratch: Sequence[Region]) -> Any:
+        """An argument as the interpreter takes it."""
+        if isinstance(argument, TaskTensor | ScratchTensor):
+            region = regions[argument.name] if isinstance(argument, TaskTensor) else scratch[argument.index]
+            kind = tl.pointer_type(_TYPES[argument.dtype])
+            return tl.tensor(interpreter.TensorHandle(np.array([region.start], np.uint64), kind), kind)
+        value = argument.value if isinstance(argument, Number) else argument
+        if is_constexpr or value is None:
+            return value
+        if isinstance(value, float):
+            dtype = argument.dtype if isinstance(argument, Number) else None
+            kind, form = _SCALARS[DType.FLOAT64 if dtype is DType.FLOAT64 else DType.FLOAT32]
+            return tl.tensor(interpreter.TensorHandle(np.array([value], form), kind), kind)
+        return interpreter._implicit_cvt(value)
+
+
+class _Rows:
+    """The plan of slots that memory.py wrote."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._text = os.pread(_PLAN, os.fstat(_PLAN).st_size, 0)
+        self.judge, _, self._count = struct.unpack_from("=3q", self._text, 0)
+
+    def slot(self, number: int) -> tuple[Shape, dict[str, tuple[int, int, int]]]:
+        """The shape of a slot, and tensor → (kind, offset, bytes)."""
+        task = self._task
+        start = 24 * (1 + number * self._count)
+        rows = [struct.unpack_from("=3q", self._text, start + 24 * row) for row in range(self._count)]
+        names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
+        scalars = {argument.name for argument in task.arguments if isinstance(argument, Scalar)}
+        shape = dict(zip(task.dimensions, (row[1] for row in rows[len(names) :]), strict=True))
+        return shape, {name: row for name, row in zip(names, rows, strict=False) if name not in scalars}
+
+
+def _module(source: str) -> types.ModuleType:
+    """Imports a module from its text, without a file; Triton finds its lines in `linecache`."""
+    name = "<candidate>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    module = types.ModuleType("candidate")
+    sys.modules["candidate"] = module
+    exec(compile(source, name, "exec"), module.__dict__)
+    return module
+
+
+def _told(error: BaseException) -> str:
+    """What went wrong and in which line of the kernel."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    line, trace = 0, error.__traceback__
+    for one in (error, cause):
+        trace = one.__traceback__
+        while trace is not None:
+            line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == "<candidate>" else line
+            trace = trace.tb_next
+    what = str(cause) if isinstance(cause, Misuse) else f"{type(cause).__name__}: {cause}"
+    return f"line {line}: {what}" if line else what
+
+
+def serve(artefact: str, library_path: str, readable: Sequence[str]) -> None:
+    """Answers the judge's orders until it is killed."""
+    library = ctypes.CDLL(library_path)
+    for name in ("evokern_map_file", "evokern_map_buffer"):
+        getattr(library, name).restype = ctypes.c_void_p
+    library.evokern_map_buffer.argtypes = [ctypes.c_int64] * 3
+    library.evokern_await_order.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
+    library.evokern_say_done.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
+    page = library.evokern_map_file(_CONTROL, 1)
+    order = (ctypes.c_int32 * 3)()
+    found = json.loads(Path(artefact).read_text(encoding="utf-8"))
+    task = TypeAdapter(Task).validate_python(found["task"])
+    kernel: Interpretation | None = None
+    turn = 0
+    try:
+        while True:
+            turn += 1
+            library.evokern_await_order(page, turn, order)
+            verb, first, count = order
+            slots = range(first, first + count)
+            if kernel is None or verb == _LOAD:
+                places = (ctypes.c_char_p * len(readable))(*(place.encode() for place in readable))
+                library.evokern_confine_kernel(places, len(readable))
+                if os.getppid() != _Rows(task).judge:
+                    raise SystemExit("the judge is gone")
+                kernel = Interpretation(found["source"], task, library)
+            elif verb == _RUN:
+                for slot in slots:
+                    kernel.run(slot)
+            else:
+                for slot in slots:
+                    kernel.prepare(slot)
+            library.evokern_say_done(page, turn)
+    except BaseException as error:  # the process's end: its words are the evidence
+        sys.stderr.write(f"{_told(error)}\n")
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def main() -> None:
+    """``ARTEFACT LIBRARY PLACE...``: as `Triton.command` says."""
+    serve(sys.argv[1], sys.argv[2], sys.argv[3:])
