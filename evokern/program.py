@@ -115,6 +115,15 @@ class Resources:
     shared_bytes: Annotated[int, Field(ge=0)] | None = None
     """Of each block, static and dynamic."""
 
+    def __str__(self) -> str:
+        parts = (
+            (self.registers, "registers"),
+            (self.spilled_bytes, "bytes spilled"),
+            (self.shared_bytes, "bytes shared"),
+        )
+        told = ", ".join(f"{number} {what}" for number, what in parts if number is not None)
+        return f"{self.function}: {told or 'nothing is known'}"
+
 
 @dataclass(frozen=True)
 class Program:

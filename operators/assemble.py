@@ -52,7 +52,7 @@ class Assemble:
         if not places:
             return None
         fastest = max(measured, key=lambda one: one.speedup or 0.0)
-        replay, rng = replayer(context.task), context.rng
+        replay, rng = replayer(context.task, origin.language), context.rng
         odds = rewrite_odds(replay, context.history)
         model = Effects(measured, list(places))
         for _ in range(DRAWS):

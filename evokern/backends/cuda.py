@@ -87,6 +87,7 @@ class Cuda:
     language = "cuda"
     suffix = ".cu"
     timed = False
+    targets = ("cuda:90", "cuda:80", "cuda:100")
 
     def signature(self, task: Task) -> str:
         names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
@@ -94,10 +95,10 @@ class Cuda:
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
         for shape in (*task.check, *task.time):
-            program = self.program(kernel, task, shape, "cuda:90")
+            program = self.program(kernel, task, shape, self.targets[0])
             if isinstance(program, Evidence):
                 return program
-        return _file(kernel, "cuda:90")
+        return _file(kernel, self.targets[0])
 
     def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - there is nothing to run it with
         raise EvokernError(

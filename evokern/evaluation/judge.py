@@ -28,10 +28,10 @@ from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, duel, speedup
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
-from evokern.protocols import Backend
+from evokern.outcome import HOLDER, RESOURCES, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.protocols import Backend, DeviceBackend
 from evokern.registry import discover
-from evokern.task import Shape, shape_label
+from evokern.task import Shape, Task, shape_label
 
 INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""
@@ -49,7 +49,7 @@ class Judge:
             EvokernError: the task or the machine can't be worked with.
         """
         self.backend: Backend = discover("backends")[opening.backend]()
-        self.timed = self.backend.timed
+        self.timed, self.whole_task = self.backend.timed, opening.task
         self.task = opening.task if self.timed else replace(opening.task, time=(), held_out=())
         self.settings = opening.evaluation
         reference.admit(self.task)
@@ -87,6 +87,8 @@ class Judge:
                     raise
                 status = fall.status
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
+        if status is Status.PASSED and isinstance(self.backend, DeviceBackend):
+            evidence += resources(self.backend, kernel, self.whole_task, fidelity)
         return Evaluation(
             status,
             fidelity,
@@ -228,6 +230,18 @@ class Judge:
             if worker is not None or len(found) >= wanted:
                 break
         return found
+
+
+def resources(backend: DeviceBackend, kernel: Kernel, task: Task, fidelity: Fidelity) -> list[Evidence]:
+    """What `kernel` takes of a GPU at the first timed shape: of the first target, for a champion of every target."""
+    found = []
+    for target in backend.targets if fidelity is Fidelity.CHAMPION else backend.targets[:1]:
+        program = backend.program(kernel, task, task.time[0], target)
+        if isinstance(program, Evidence):
+            found.append(Evidence(RESOURCES, f"{target}: {program.reason}", program.detail))
+        else:
+            found += [Evidence(RESOURCES, f"{target} {one}") for one in program.resources]
+    return found
 
 
 def serve(requests: int, replies: int) -> None:
