@@ -29,7 +29,7 @@ class Played:
             Baseline("eager", {"N": 4096}, 2e6),
             Baseline("compile", {"N": 4096}, None, "did not finish within 60 s"),
         )
-        self.announced = 0
+        self.announced, self.timed = 0, True
         self._records, self._interrupts, self._seen = records, interrupts, list[Candidate]()
 
     def __enter__(self) -> Self:
@@ -91,6 +91,13 @@ def test_piped_a_search_prints_a_line_a_generation_then_claim_and_front(capsys: 
     assert "claimed 2.00x [1.96, 2.04] over best; re-measured in fresh processes 1.92x" in text
     assert text.index("re-measured") < text.index("noise floor") < text.index("over best [95 %]")
     assert lines[-1] == "archive: archives/copy.db"
+
+
+def test_a_search_that_is_not_timed_says_so(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.timed = False
+    run(search)
+    assert "does not time: without a GPU it only tells right from wrong" in capsys.readouterr().out
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):

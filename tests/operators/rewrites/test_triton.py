@@ -19,13 +19,14 @@ from evokern.program import Program
 from evokern.protocols import Rewrite
 from evokern.registry import discover
 from evokern.settings import load
-from evokern.task import Task
+from evokern.task import DType, Task
 
 ROOT = Path(__file__).parents[3]
 REWRITES: dict[str, Rewrite] = {name: plugin() for name, plugin in discover("operators.rewrites.triton").items()}
 SEEDS = sorted(path.name.removesuffix("_triton.py") for path in (ROOT / "examples").glob("*_triton.py"))
 CHAINS = 6
-TOLERANCE = 1e-4
+TOLERANCES = {DType.FLOAT32: 1e-4, DType.FLOAT16: 4e-3}
+"""By the type of the output: rewrites may change rounding only."""
 
 
 @functools.cache
@@ -84,7 +85,7 @@ def test_rewritten_kernels_compute_the_same(name: str):
     )
     for (steps, kernel), difference in zip(found, json.loads(done.stdout), strict=True):
         assert isinstance(difference, float), f"{difference}\n{steps}\n{kernel.source}"
-        assert difference < TOLERANCE, f"{steps}\n{kernel.source}"
+        assert difference < TOLERANCES[task(name).returns[0].dtype], f"{steps}\n{kernel.source}"
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
