@@ -41,8 +41,12 @@ from evokern.untrusted.compile_cuda import find_nvrtc, header_folders
 __all__ = ["PLUGIN", "Cuda"]
 
 PRELUDE = """\
+#ifdef __CUDACC_RTC__
 typedef signed char int8_t; typedef unsigned char uint8_t; typedef short int16_t; typedef unsigned short uint16_t;
 typedef int int32_t; typedef unsigned int uint32_t; typedef long long int64_t; typedef unsigned long long uint64_t;
+#else
+#include <cstdint>
+#endif
 #line 1
 """
 """NVRTC has no <cstdint>; lines keep their numbers."""

@@ -16,7 +16,7 @@ from evokern.cli.watch import watch
 from evokern.evaluation.messages import Baseline
 from evokern.outcome import Candidate, Fidelity
 from evokern.protocols import Generation
-from evokern.report.progress import standing
+from evokern.report.progress import claim_line, standing
 from tests.specimens import UNROLL, measured, passed, refused, task
 
 
@@ -94,10 +94,20 @@ def test_piped_a_search_prints_a_line_a_generation_then_claim_and_front(capsys: 
 
 
 def test_a_search_that_is_not_timed_says_so(capsys: pytest.CaptureFixture[str]):
-    search = Played(records())
+    one = passed(1, 1.0, rms_error=1.5)
+    untimed = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),))
+    search = Played([untimed, Generation(1, 0, ((1,),), "{}")])
     search.timed = False
     run(search)
-    assert "does not time: without a GPU it only tells right from wrong" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "does not time: without a GPU it only tells right from wrong" in text
+    assert "generation 0: 1 leads untimed, error 1.50" in text
+
+
+def test_the_champion_of_a_search_that_is_not_timed_was_right_again():
+    one = passed(7, 1.0, rms_error=1.5)
+    champion = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),) * 2)
+    assert claim_line(champion) == "candidate 7: right again on fresh inputs, error 1.50; not timed"
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):
