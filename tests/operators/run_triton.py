@@ -23,7 +23,7 @@ def difference(source: str, task: Task, shapes: list[Shape]) -> float:
     kernel, worst = Interpretation(source, task), 0.0
     for shape in shapes:
         given = inputs.draw(task, shape, "normal", 7)
-        made = [torch.full(tensor.extents(shape), torch.nan) for tensor in task.returns]
+        made = [torch.full(tensor.extents(shape), torch.nan, dtype=inputs.dtype_of(tensor)) for tensor in task.returns]
         named = zip((*task.inputs, *task.returns), (*given, *made), strict=True)
         regions = {
             tensor.name: Region(tensor.name, data.data_ptr(), data.nbytes, tensor in task.returns)
@@ -32,7 +32,8 @@ def difference(source: str, task: Task, shapes: list[Shape]) -> float:
         kernel.call(shape, regions)
         wanted = reference.load(task)(*given)
         for got, want in zip(made, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
-            worst = max(worst, float(((got - want).abs() / (1 + want.abs())).max().nan_to_num(nan=float("inf"))))
+            error = (got.double() - want.double()).abs() / (1 + want.double().abs())
+            worst = max(worst, float(error.max().nan_to_num(nan=float("inf"))))
     return worst
 
 
