@@ -38,7 +38,7 @@ from evokern.untrusted.emulation import install
 _CONTROL, _PLAN = 3, 4
 _OUTPUT, _VALUE = 1, 2
 _LOAD, _RUN = 0, 3
-_POISON = b"\xff\xff\x7f\x7f\xff\xff\xc0\x7f"  # neither of the halves is a number that a kernel means
+_POISON = 0xFF  # every byte of scratch: NaN in each floating type, -1 in each integer
 _SCALARS = {DType.FLOAT64: (tl.float64, np.float64), DType.FLOAT32: (tl.float32, np.float32)}
 _TYPES = {
     DType.FLOAT64: tl.float64, DType.FLOAT32: tl.float32, DType.FLOAT16: tl.float16, DType.BFLOAT16: tl.bfloat16,
@@ -88,8 +88,7 @@ class Interpretation:
         """
         resolved, scratch = self.prepare(shape)
         for region in scratch:
-            poison = _POISON * (region.size // len(_POISON) + 1)
-            ctypes.memmove(region.start, poison, region.size)
+            ctypes.memset(region.start, _POISON, region.size)
         for launch in resolved.launches:
             self._launch(launch, regions, scratch)
 
@@ -183,7 +182,7 @@ def _told(error: BaseException) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    line, trace = 0, error.__traceback__
+    line = 0
     for one in (error, cause):
         trace = one.__traceback__
         while trace is not None:

@@ -1,6 +1,7 @@
-"""Interprets Triton kernels beside their reference (``run_triton.py YAML < JSON list of sources``).
+"""Interprets Triton kernels beside their references (``run_triton.py < JSON of YAML file: list of sources``).
 
-Writes a JSON list: the largest |kernel - reference| / (1 + |reference|) of each source over small shapes, or its error.
+Writes JSON of the same form: the largest |kernel - reference| / (1 + |reference|) of each source over two small shapes,
+or its error.
 """
 
 from __future__ import annotations
@@ -38,14 +39,15 @@ def difference(source: str, task: Task, shapes: list[Shape]) -> float:
 
 
 def main() -> None:
-    task = load(Path(sys.argv[1])).task
-    shapes = [*task.check[:2]]
-    found: list[float | str] = []
-    for source in json.load(sys.stdin):
-        try:
-            found.append(difference(source, task, shapes))
-        except BaseException as error:
-            found.append(f"{type(error).__name__}: {error}")
+    found: dict[str, list[float | str]] = {}
+    for file, sources in json.load(sys.stdin).items():
+        task = load(Path(file)).task
+        found[file] = []
+        for source in sources:
+            try:
+                found[file].append(difference(source, task, list(task.check[:2])))
+            except BaseException as error:
+                found[file].append(f"{type(error).__name__}: {error}")
     sys.stdout.write(json.dumps(found))
 
 
