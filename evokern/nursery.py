@@ -7,6 +7,7 @@ read here with a limit and without following links, and believed by nobody.
 from __future__ import annotations
 
 import atexit
+import ctypes
 import functools
 import importlib.util
 import json
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -32,6 +33,7 @@ START_S, PATIENCE_S = 120, 150
 QUOTED_BYTES = 6000
 ANSWER_BYTES = 64 << 20
 SHIM = confinement.LAUNCHER.with_name("python_worker.cpp")
+_PR_SET_CHILD_SUBREAPER = 36
 _CUDA_PLACES = ("/usr/local/cuda",)
 _READABLE_PACKAGES = ("triton", "numpy", "nvidia")
 
@@ -97,8 +99,28 @@ class Nursery:
         printable = "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
         return printable.strip() or "the compiler was killed: too much time or memory"
 
+    def fork(self, arguments: Sequence[str], descriptors: Sequence[int], cores: Sequence[int]) -> int:
+        """Starts a worker as a child of this process, and leader of its own session: its process id.
+
+        Args:
+            arguments: of the job's `serve`.
+            descriptors: what it has as 0, 1, 2 ...; it has no others.
+            cores: where it may run.
+
+        Raises:
+            EvokernError: the process that forks is gone.
+        """
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # whoever loses his parent below here becomes our child
+        request = json.dumps({"arguments": list(arguments), "cores": list(cores)}).encode()
+        try:
+            with self._lock:
+                socket.send_fds(self._socket, [request], list(descriptors))
+                return int(self._socket.recv(16))
+        except (OSError, ValueError) as error:
+            raise EvokernError(f"the process that starts workers is gone: {error}; start again") from error
+
     def close(self) -> None:
-        """Ends it and all its children."""
+        """Ends it and the jobs that it watches."""
         self._socket.close()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)

@@ -9,6 +9,8 @@ from math import exp, log
 from evokern.kernel import Child
 from evokern.task import Shape
 
+RESOURCES = "resources"
+"""As the stage of an `Evidence`: what a kernel takes of a GPU, which no failure is."""
 HOLDER = "holder"
 """As the baseline of a `Speedup`: the kernel that led when this one was confirmed."""
 
@@ -178,3 +180,10 @@ class Candidate:
     def speedup(self) -> float | None:
         """Over the best baseline; None unless passed and timed."""
         return self.evaluation.speedup() if self.status is Status.PASSED and self.evaluation else None
+
+    @property
+    def merit(self) -> float | None:
+        """What a search maximises: the speed-up; 1 for what passed where nothing is timed; None for what did not."""
+        if self.status is not Status.PASSED or self.evaluation is None:
+            return None
+        return self.speedup if self.evaluation.measurements else 1.0

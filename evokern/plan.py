@@ -229,6 +229,7 @@ class _Check:
                     if is_empty(value):
                         check_empty(value, self.numbers)
                         self.handles |= {name}
+                        self.numbers -= {name}
                     else:
                         check_expression(value, self.numbers, tuples=True)
                         self.numbers |= {name}
@@ -295,6 +296,7 @@ class _Resolution:
         if len(self.scratch) == MOST_SCRATCH_TENSORS:
             raise Unsayable(call, f"expected at most {MOST_SCRATCH_TENSORS} scratch tensors")
         kind = DType(ast.unparse(dtype))
+        self._scope.pop(name, None)
         self._handles[name] = ScratchTensor(len(self.scratch), kind)
         self.scratch.append(Scratch(name, kind, sizes))
 

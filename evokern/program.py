@@ -24,6 +24,9 @@ POINTER_ALIGNMENT = 256
 """As the driver's own allocations; compilers are told of 16 bytes."""
 MOST_BYTES = 64 << 20
 """Of a whole program; a cubin has some kilobytes."""
+MOST_SHARED_BYTES = {"cuda:80": 166_912, "cuda:86": 101_376, "cuda:89": 101_376, "hip:gfx942": 65_536}
+"""Of one block, by target; the others have `SHARED_BYTES` (CUDA C++ Programming Guide, technical specifications)."""
+SHARED_BYTES = 232_448
 _MAGIC = b"evokern1"
 
 
@@ -115,6 +118,15 @@ class Resources:
     shared_bytes: Annotated[int, Field(ge=0)] | None = None
     """Of each block, static and dynamic."""
 
+    def __str__(self) -> str:
+        parts = (
+            (self.registers, "registers"),
+            (self.spilled_bytes, "bytes spilled"),
+            (self.shared_bytes, "bytes shared"),
+        )
+        told = ", ".join(f"{number} {what}" for number, what in parts if number is not None)
+        return f"{self.function}: {told or 'nothing is known'}"
+
 
 @dataclass(frozen=True)
 class Program:
@@ -183,8 +195,11 @@ def checked(program: Program) -> Program:
         _HEADER.validate_json(_HEADER.dump_json(_header(program)))  # records as such are believed when they are made
     except ValidationError as error:
         raise EvokernError(f"expected a program that can be launched: {_first(error)}") from error
+    most_shared = MOST_SHARED_BYTES.get(program.target, SHARED_BYTES)
     for launch in program.launches:
         x, y, z = launch.block_threads
+        taken = f"takes {launch.shared_bytes} bytes of shared memory a block, of {most_shared} on {program.target}"
+        _expect(launch.shared_bytes <= most_shared, taken)
         _expect(launch.module < len(program.modules), f"launches module {launch.module}")
         _expect(x * y * z <= 1024, f"launches blocks of {x * y * z} threads")
         for parameter in launch.parameters:

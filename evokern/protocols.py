@@ -78,6 +78,9 @@ class DeviceBackend(Backend, Protocol):
     """A language whose kernels are device code and a launch plan. Its `command` serves the control page on the CPU,
     for correctness only; on a GPU the trusted launcher executes what `program` gives."""
 
+    targets: tuple[str, ...]
+    """What its kernels are compiled for where there is no GPU, e.g. ``cuda:90``; the first one counts."""
+
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         """The kernel at `shape`, compiled for `target` (``cuda:90``, ``hip:gfx942`` ...) by a confined process; cached.
 
@@ -211,7 +214,7 @@ class Site:
 
 @runtime_checkable
 class Rewrite(Protocol):
-    """A small source transformation of C++ kernels on their syntax tree."""
+    """A small source transformation of the kernels of one language on their syntax tree."""
 
     name: str
     expected_gain: float

@@ -84,6 +84,11 @@ class Search:
         return self._judge.baselines if self._judge else ()
 
     @property
+    def timed(self) -> bool:
+        """Whether kernels are timed on this machine, or only told right from wrong."""
+        return bool(self._backend.timed)
+
+    @property
     def generation(self) -> int:
         """The number of the generation under way; 0 holds the seeds."""
         return len(self._generations)
@@ -293,7 +298,10 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
         EvokernError: no seed kernel, an unknown plug-in, or an archive that can't be written.
     """
     if not settings.seeds:
-        raise EvokernError("no seed kernel: name at least one under `seeds:`, e.g. seeds: [layernorm.cpp]")
+        raise EvokernError(
+            f"no seed kernel for the backend {settings.backend}: name at least one under `seeds:`, e.g. "
+            "seeds: [layernorm.cpp, layernorm_triton.py]; its suffix tells its language"
+        )
     run = Run(
         settings=settings.model_dump_json(),
         task=TypeAdapter(Task).dump_json(settings.task).decode(),

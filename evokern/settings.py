@@ -7,7 +7,7 @@ a `Task`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
@@ -15,12 +15,15 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from evokern import machine, registry
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Cache
 from evokern.task import Task
 from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.yamlfile import Document, read
+
+AUTO, CPP, TRITON = "auto", "cpp", "triton"
 
 
 class SearchSettings(Section):
@@ -75,8 +78,8 @@ class EvaluationSettings(Section):
 class _Common(Section):
     """What a task file and the settings made from it have alike."""
 
-    backend: str = "cpp"
-    """The language of the kernels."""
+    backend: str = AUTO
+    """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
     search: SearchSettings = SearchSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -87,7 +90,8 @@ class TaskFile(_Common):
 
     task: TaskSection
     seeds: list[str] = Field(default=[])
-    """Kernel files to start from; paths are relative to this file."""
+    """Kernel files to start from, in any languages (.cpp, .py for Triton, .cu); those of the backend are used.
+    Paths are relative to this file."""
     archive: str | None = None
     """The SQLite file that remembers the search; archives/<task>.db in the current folder when left out."""
 
@@ -136,12 +140,45 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
     except ValidationError as error:
         raise _explain(error, document, TaskFile) from error
     task = build_task(wanted.task, document)
-    return Settings(
-        task=task,
-        seeds=tuple(_seed(document, index, name, wanted.backend) for index, name in enumerate(wanted.seeds)),
-        archive=Path(wanted.archive or f"archives/{task.name}.db"),
-        **{name: getattr(wanted, name) for name in _Common.model_fields},
-    )
+    backend, _ = choose_backend(wanted.backend, wanted.seeds)
+    seeds = [
+        _seed(document, index, name, backend)
+        for index, name in enumerate(wanted.seeds)
+        if language_of(name, backend) == backend
+    ]
+    common = {name: getattr(wanted, name) for name in _Common.model_fields} | {"backend": backend}
+    return Settings(task=task, seeds=tuple(seeds), archive=Path(wanted.archive or f"archives/{task.name}.db"), **common)
+
+
+def language_of(file: str, otherwise: str) -> str:
+    """The language of a kernel file by its suffix; `otherwise` when no backend claims the suffix."""
+    suffixes = {backend.suffix: backend.language for backend in registry.discover("backends").values()}
+    return str(suffixes.get(Path(file).suffix, otherwise))
+
+
+def choose_backend(wanted: str, seeds: Sequence[str]) -> tuple[str, str]:
+    """The backend that ``auto`` means here, or `wanted` itself; and why.
+
+    Args:
+        seeds: the kernel files that a task names.
+    """
+    if wanted != AUTO:
+        return wanted, "the settings say so"
+    languages = [language_of(seed, CPP) for seed in seeds]
+    if TRITON in languages and machine.has_gpu():
+        return TRITON, "there are a GPU and a Triton seed"
+    if CPP in languages or not languages:
+        return CPP, "there is no Triton seed" if machine.has_gpu() else "there is no GPU"
+    return languages[0], f"the task has seeds for {languages[0]} only"
+
+
+def load_for(kernel: Path, file: Path, overrides: Mapping[str, object]) -> Settings:
+    """As `load`, with the backend of a kernel file's suffix, unless `overrides` name another.
+
+    Raises:
+        EvokernError: as `load`.
+    """
+    return load(file, {"backend": language_of(kernel.name, AUTO), **overrides})
 
 
 def json_schema() -> dict[str, Any]:

@@ -99,3 +99,10 @@ def test_a_launch_beyond_its_limits_is_refused(launch: Launch):
         checked(replace(PROGRAM, launches=(launch,)))
     with pytest.raises(EvokernError, match="expected a program"):
         Program.from_bytes(replace(PROGRAM, launches=(launch,)).to_bytes())
+
+
+def test_a_block_takes_no_more_shared_memory_than_its_target_has():
+    for target, most in (("cuda:90", 232_448), ("cuda:80", 166_912), ("hip:gfx942", 65_536)):
+        checked(replace(PROGRAM, target=target, launches=(replace(LAUNCH, shared_bytes=most),)))
+        with pytest.raises(EvokernError, match=f"takes {most + 1} bytes of shared memory a block, of {most}"):
+            checked(replace(PROGRAM, target=target, launches=(replace(LAUNCH, shared_bytes=most + 1),)))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from evokern import machine
 from evokern.errors import EvokernError
 from evokern.outcome import Cache
-from evokern.settings import Settings, json_schema, load
+from evokern.settings import Settings, choose_backend, json_schema, load, load_for
 from evokern.task import Compare, DType, Precision, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -269,6 +270,38 @@ def test_backward_tasks_refuse_what_has_no_gradient(write):
         path = write(old, new)
         with pytest.raises(EvokernError, match=says):
             load(path, {"task.backward": True})
+
+
+def test_the_suffix_of_a_seed_tells_its_language(write, monkeypatch):
+    path = write("", "seeds: [scale.cpp, scale_triton.py, scale.cu]\n")
+    for name, text in (("scale.cpp", "plain"), ("scale_triton.py", "tiled"), ("scale.cu", "threads")):
+        (path.parent / name).write_text(text)
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
+    assert [seed.source for seed in load(path).seeds] == ["plain"]
+    for backend, text in (("triton", "tiled"), ("cuda", "threads"), ("cpp", "plain")):
+        settings = load(path, {"backend": backend})
+        assert [(seed.source, seed.language) for seed in settings.seeds] == [(text, backend)]
+        assert settings.backend == backend
+
+
+def test_auto_takes_triton_where_a_gpu_and_a_seed_are(monkeypatch):
+    both, plain, tiled = ("a.cpp", "a.py"), ("a.cpp",), ("a.py",)
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    assert choose_backend("auto", both) == ("triton", "there are a GPU and a Triton seed")
+    assert choose_backend("auto", plain) == ("cpp", "there is no Triton seed")
+    assert choose_backend("cuda", both)[0] == "cuda"
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
+    assert choose_backend("auto", both) == ("cpp", "there is no GPU")
+    assert choose_backend("auto", tiled) == ("triton", "the task has seeds for triton only")
+    assert choose_backend("auto", ())[0] == "cpp"
+
+
+def test_a_kernel_file_s_suffix_chooses_the_backend(write):
+    path = write()
+    assert load_for(Path("scale_triton.py"), path, {}).backend == "triton"
+    assert load_for(Path("scale.cu"), path, {}).backend == "cuda"
+    assert load_for(Path("scale_triton.py"), path, {"backend": "cpp"}).backend == "cpp"
+    assert load_for(Path("scale.kernel"), path, {}).backend == "cpp"
 
 
 def test_the_schema_describes_the_file():

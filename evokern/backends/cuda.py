@@ -41,8 +41,12 @@ from evokern.untrusted.compile_cuda import find_nvrtc, header_folders
 __all__ = ["PLUGIN", "Cuda"]
 
 PRELUDE = """\
+#ifdef __CUDACC_RTC__
 typedef signed char int8_t; typedef unsigned char uint8_t; typedef short int16_t; typedef unsigned short uint16_t;
 typedef int int32_t; typedef unsigned int uint32_t; typedef long long int64_t; typedef unsigned long long uint64_t;
+#else
+#include <cstdint>
+#endif
 #line 1
 """
 """NVRTC has no <cstdint>; lines keep their numbers."""
@@ -87,6 +91,7 @@ class Cuda:
     language = "cuda"
     suffix = ".cu"
     timed = False
+    targets = ("cuda:90", "cuda:80", "cuda:100")
 
     def signature(self, task: Task) -> str:
         names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
@@ -94,10 +99,10 @@ class Cuda:
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
         for shape in (*task.check, *task.time):
-            program = self.program(kernel, task, shape, "cuda:90")
+            program = self.program(kernel, task, shape, self.targets[0])
             if isinstance(program, Evidence):
                 return program
-        return _file(kernel, "cuda:90")
+        return _file(kernel, self.targets[0])
 
     def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - there is nothing to run it with
         raise EvokernError(

@@ -10,8 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
-import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
@@ -64,9 +62,6 @@ class Compiled:
 
 
 _TASK = TypeAdapter(Task)
-_INTERPRETER = (
-    "import sys; sys.path[:] = sys.argv.pop(1).split(':'); from evokern.untrusted.interpret import main; main()"
-)
 _FACTS = TypeAdapter(_Facts)
 _ANSWER = TypeAdapter(tuple[_Facts, ...])
 
@@ -78,6 +73,7 @@ class Triton:
     language = "triton"
     suffix = ".py"
     timed = False
+    targets = TARGETS
 
     def signature(self, task: Task) -> str:
         names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
@@ -108,9 +104,7 @@ class Triton:
 
     def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - the artefact holds the task
         library = compile_native(nursery.SHIM, "-O1", shared=True)
-        path = os.pathsep.join(filter(None, sys.path))
-        words = [sys.executable, "-P", "-c", _INTERPRETER, path, str(artefact), str(library)]
-        return [*words, *nursery.readable_places()]
+        return ["forked", "interpret", str(artefact), str(library), *nursery.readable_places()]
 
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         read = read_kernel(kernel, task)

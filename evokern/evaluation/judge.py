@@ -32,7 +32,7 @@ from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.outcome import HOLDER, RESOURCES, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
 from evokern.protocols import Backend, DeviceBackend
 from evokern.registry import discover
 from evokern.settings import EvaluationSettings
@@ -51,8 +51,9 @@ class Judge:
         Raises:
             EvokernError: the task or the machine can't be worked with.
         """
+        self.whole_task, self.backend = opening.task, discover("backends")[opening.backend]()
         self.settings = opening.evaluation
-        self.rig = rig_for(discover("backends")[opening.backend](), opening.task, self.settings)
+        self.rig = rig_for(self.backend, opening.task, self.settings)
         self.timed = self.rig.timed
         self.task = opening.task if self.timed else replace(opening.task, time=(), held_out=())
         reference.admit(self.task, self.rig.device)
@@ -93,6 +94,8 @@ class Judge:
                     raise
                 status = fall.status
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
+        if status is Status.PASSED and isinstance(self.backend, DeviceBackend):
+            evidence += resources(self.backend, kernel, self.whole_task, fidelity)
         return Evaluation(
             status,
             fidelity,
@@ -247,6 +250,18 @@ def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
     if isinstance(backend, DeviceBackend) and card.is_there():
         return card.GpuRig(task, settings, backend)
     return CpuRig(task, settings, backend)
+
+
+def resources(backend: DeviceBackend, kernel: Kernel, task: Task, fidelity: Fidelity) -> list[Evidence]:
+    """What `kernel` takes of a GPU at the first timed shape: of the first target, for a champion of every target."""
+    found = []
+    for target in backend.targets if fidelity is Fidelity.CHAMPION else backend.targets[:1]:
+        program = backend.program(kernel, task, task.time[0], target)
+        if isinstance(program, Evidence):
+            found.append(Evidence(RESOURCES, f"{target}: {program.reason}", program.detail))
+        else:
+            found += [Evidence(RESOURCES, f"{target} {one}") for one in program.resources]
+    return found
 
 
 def serve(requests: int, replies: int) -> None:

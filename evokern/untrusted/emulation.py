@@ -111,6 +111,10 @@ class _Lasting:
         """Does nothing."""
 
 
+def _as_index(tensor: Any) -> int:
+    return int(tensor.handle.data.reshape(-1)[0])
+
+
 def _once(patch: Callable[[Any], object], languages: tuple[Any, ...]) -> Callable[[Any], _Lasting]:
     """`patch`, which makes the language's functions interpreted ones at each call of a device function, done once."""
     patched: set[int] = set()
@@ -120,6 +124,7 @@ def _once(patch: Callable[[Any], object], languages: tuple[Any, ...]) -> Callabl
         if not visible <= patched:
             patch(function)
             patched.update(visible)
+            languages[0].tensor.__index__ = _as_index  # Triton 3.6's asks of numpy 2.4 what it no longer does
         return _Lasting()
 
     return patch_once

@@ -7,13 +7,14 @@ is loaded: it can compute, and say done. Its times mean nothing.
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import linecache
 import os
 import struct
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,14 @@ from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
-from evokern.task import DType, Scalar, Shape, Task
+from evokern.task import DType, Shape, Task, shape_label
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
 from evokern.untrusted.emulation import install
 
 _CONTROL, _PLAN = 3, 4
-_INPUT, _OUTPUT, _VALUE = 0, 1, 2
+_OUTPUT, _VALUE = 1, 2
 _LOAD, _RUN = 0, 3
-_POISON = b"\xff\xff\x7f\x7f\xff\xff\xc0\x7f"  # neither of the halves is a number that a kernel means
+_POISON = 0xFF  # every byte of scratch: NaN in each floating type, -1 in each integer
 _SCALARS = {DType.FLOAT64: (tl.float64, np.float64), DType.FLOAT32: (tl.float32, np.float32)}
 _TYPES = {
     DType.FLOAT64: tl.float64, DType.FLOAT32: tl.float32, DType.FLOAT16: tl.float16, DType.BFLOAT16: tl.bfloat16,
@@ -46,9 +47,9 @@ _TYPES = {
 
 
 class Interpretation:
-    """A kernel at work on slots."""
+    """A kernel that can be called."""
 
-    def __init__(self, source: str, task: Task, library: ctypes.CDLL) -> None:
+    def __init__(self, source: str, task: Task) -> None:
         """Reads the plan and imports the module; the process has lost its rights before.
 
         Raises:
@@ -60,42 +61,38 @@ class Interpretation:
             raise SystemExit(str(plan if isinstance(plan, Evidence) else functions))
         self._plan: Plan = plan
         self._functions: dict[str, DeviceFunction] = functions
-        self._task, self._library, self._rows = task, library, _Rows(task)
-        self._memory = CheckedMemory(interpreter._interpreter)
-        install(interpreter, tl, self._memory)
+        self._memory = _checked_memory()
         self._module = _module(source)
-        self._scratch_memory: list[ctypes.Array[ctypes.c_char]] = []
-        self._resolved: dict[int, tuple[Resolved, dict[str, Region], list[Region]]] = {}
+        self._resolved: dict[str, tuple[Resolved, list[Region], list[ctypes.Array[ctypes.c_char]]]] = {}
 
-    def prepare(self, slot: int) -> None:
-        """Maps the buffers of a slot, once."""
-        if slot in self._resolved:
-            return
-        shape, places = self._rows.slot(slot)
-        resolved = self._plan.resolve(shape)
-        if isinstance(resolved, Evidence):
-            raise SystemExit(resolved.reason)
-        regions = {
-            name: Region(name, self._library.evokern_map_buffer(kind, where, size), size, kind == _OUTPUT)
-            for name, (kind, where, size) in places.items()
-        }
-        scratch = []
-        for one in resolved.scratch:
-            self._scratch_memory.append(ctypes.create_string_buffer(one.bytes + 64))
-            start = -(-ctypes.addressof(self._scratch_memory[-1]) // 64) * 64
-            scratch.append(Region(one.name, start, one.bytes, True))
-        self._resolved[slot] = (resolved, regions, scratch)
+    def prepare(self, shape: Shape) -> tuple[Resolved, list[Region]]:
+        """The launches at `shape`, and memory for their scratch tensors: the same for every call."""
+        label = shape_label(shape)
+        if label not in self._resolved:
+            resolved = self._plan.resolve(shape)
+            if isinstance(resolved, Evidence):
+                raise SystemExit(resolved.reason)
+            memory = [ctypes.create_string_buffer(one.bytes + 64) for one in resolved.scratch]
+            scratch = [
+                Region(one.name, -(-ctypes.addressof(place) // 64) * 64, one.bytes, True)
+                for one, place in zip(resolved.scratch, memory, strict=True)
+            ]
+            self._resolved[label] = (resolved, scratch, memory)
+        return self._resolved[label][:2]
 
-    def run(self, slot: int) -> None:
-        """One call: poisons scratch, carries out the launches."""
-        resolved, regions, scratch = self._resolved[slot]
+    def call(self, shape: Shape, regions: Mapping[str, Region]) -> None:
+        """One call on the task's tensors: poisons scratch, carries out the launches.
+
+        Raises:
+            Misuse: with what the kernel does to memory and must not.
+        """
+        resolved, scratch = self.prepare(shape)
         for region in scratch:
-            poison = _POISON * (region.size // len(_POISON) + 1)
-            ctypes.memmove(region.start, poison, region.size)
+            ctypes.memset(region.start, _POISON, region.size)
         for launch in resolved.launches:
             self._launch(launch, regions, scratch)
 
-    def _launch(self, launch: PlannedLaunch, regions: dict[str, Region], scratch: Sequence[Region]) -> None:
+    def _launch(self, launch: PlannedLaunch, regions: Mapping[str, Region], scratch: Sequence[Region]) -> None:
         function = self._functions[launch.function]
         given, _ = matched(function, launch)
         handles = {
@@ -118,7 +115,9 @@ class Interpretation:
                         python_function(**handles)
                         number += 1
 
-    def _handle(self, argument: Any, is_constexpr: bool, regions: dict[str, Region], scratch: Sequence[Region]) -> Any:
+    def _handle(
+        self, argument: Any, is_constexpr: bool, regions: Mapping[str, Region], scratch: Sequence[Region]
+    ) -> Any:
         """An argument as the interpreter takes it."""
         if isinstance(argument, TaskTensor | ScratchTensor):
             region = regions[argument.name] if isinstance(argument, TaskTensor) else scratch[argument.index]
@@ -134,23 +133,38 @@ class Interpretation:
         return interpreter._implicit_cvt(value)
 
 
-class _Rows:
-    """The plan of slots that memory.py wrote."""
+class Slots:
+    """The judge's buffers, as memory.py planned them."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, library: ctypes.CDLL) -> None:
+        self._task, self._library = task, library
         self._text = os.pread(_PLAN, os.fstat(_PLAN).st_size, 0)
         self.judge, _, self._count = struct.unpack_from("=3q", self._text, 0)
+        self._mapped: dict[int, tuple[Shape, dict[str, Region]]] = {}
 
-    def slot(self, number: int) -> tuple[Shape, dict[str, tuple[int, int, int]]]:
-        """The shape of a slot, and tensor → (kind, offset, bytes)."""
-        task = self._task
-        start = 24 * (1 + number * self._count)
-        rows = [struct.unpack_from("=3q", self._text, start + 24 * row) for row in range(self._count)]
-        names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
-        scalars = {argument.name for argument in task.arguments if isinstance(argument, Scalar)}
-        shape = dict(zip(task.dimensions, (row[1] for row in rows[len(names) :]), strict=True))
-        return shape, {name: row for name, row in zip(names, rows, strict=False) if name not in scalars}
+    def slot(self, number: int) -> tuple[Shape, dict[str, Region]]:
+        """The shape of a slot and its tensors, mapped when first asked for."""
+        if number not in self._mapped:
+            task = self._task
+            start = 24 * (1 + number * self._count)
+            rows = [struct.unpack_from("=3q", self._text, start + 24 * row) for row in range(self._count)]
+            names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
+            shape = dict(zip(task.dimensions, (row[1] for row in rows[len(names) :]), strict=True))
+            regions = {
+                name: Region(name, self._library.evokern_map_buffer(kind, where, size), size, kind == _OUTPUT)
+                for name, (kind, where, size) in zip(names, rows, strict=False)
+                if kind != _VALUE
+            }
+            self._mapped[number] = (shape, regions)
+        return self._mapped[number]
+
+
+@functools.cache
+def _checked_memory() -> CheckedMemory:
+    """The process's only one, in the interpreter from now on."""
+    memory = CheckedMemory(interpreter._interpreter)
+    install(interpreter, tl, memory)
+    return memory
 
 
 def _module(source: str) -> types.ModuleType:
@@ -168,7 +182,7 @@ def _told(error: BaseException) -> str:
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    line, trace = 0, error.__traceback__
+    line = 0
     for one in (error, cause):
         trace = one.__traceback__
         while trace is not None:
@@ -178,7 +192,13 @@ def _told(error: BaseException) -> str:
     return f"line {line}: {what}" if line else what
 
 
-def serve(artefact: str, library_path: str, readable: Sequence[str]) -> None:
+def prepare() -> None:
+    """Makes the language's functions interpreted ones, once for every worker that is forked from here."""
+    _checked_memory()
+    interpreter._patch_lang(prepare)
+
+
+def serve(artefact: str, library_path: str, *readable: str) -> None:
     """Answers the judge's orders until it is killed."""
     library = ctypes.CDLL(library_path)
     for name in ("evokern_map_file", "evokern_map_buffer"):
@@ -190,6 +210,7 @@ def serve(artefact: str, library_path: str, readable: Sequence[str]) -> None:
     order = (ctypes.c_int32 * 3)()
     found = json.loads(Path(artefact).read_text(encoding="utf-8"))
     task = TypeAdapter(Task).validate_python(found["task"])
+    buffers = Slots(task, library)
     kernel: Interpretation | None = None
     turn = 0
     try:
@@ -201,22 +222,17 @@ def serve(artefact: str, library_path: str, readable: Sequence[str]) -> None:
             if kernel is None or verb == _LOAD:
                 places = (ctypes.c_char_p * len(readable))(*(place.encode() for place in readable))
                 library.evokern_confine_kernel(places, len(readable))
-                if os.getppid() != _Rows(task).judge:
+                if os.getppid() != buffers.judge:
                     raise SystemExit("the judge is gone")
-                kernel = Interpretation(found["source"], task, library)
+                kernel = Interpretation(found["source"], task)
             elif verb == _RUN:
                 for slot in slots:
-                    kernel.run(slot)
+                    kernel.call(*buffers.slot(slot))
             else:
                 for slot in slots:
-                    kernel.prepare(slot)
+                    kernel.prepare(buffers.slot(slot)[0])
             library.evokern_say_done(page, turn)
     except BaseException as error:  # the process's end: its words are the evidence
         sys.stderr.write(f"{_told(error)}\n")
         sys.stderr.flush()
         os._exit(1)
-
-
-def main() -> None:
-    """``ARTEFACT LIBRARY PLACE...``: as `Triton.command` says."""
-    serve(sys.argv[1], sys.argv[2], sys.argv[3:])

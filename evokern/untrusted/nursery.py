@@ -8,6 +8,7 @@ what a machine wrote.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import importlib
 import json
 import os
@@ -26,27 +27,37 @@ MEMORY_LIMIT_BYTES = 16 << 30
 OUTPUT_LIMIT_BYTES = 64 << 20
 _REQUEST_BYTES = 65536
 _SLICE_S = 0.2
+_MOST_DESCRIPTORS = 16
+_OUT_OF_THE_WAY = 200
 
 
 def serve(requests: socket.socket, job: ModuleType, library: ctypes.CDLL, readable: Sequence[str]) -> None:
-    """Forks a child for each request until the other end is closed; ends children that take too long."""
+    """Forks a child for each request until the other end is closed; ends jobs that take too long."""
     deadlines: dict[int, float] = {}
     while True:
         requests.settimeout(_SLICE_S if deadlines else None)
         try:
-            text, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, 1)
+            text, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _MOST_DESCRIPTORS)
         except TimeoutError:
             text, descriptors = None, []
         if text == b"":
             break
-        if text:
-            folder = Path(json.loads(text)["folder"])
+        request = json.loads(text) if text else {}
+        if "folder" in request:
             pid = os.fork()
             if pid == 0:
-                _child(folder, job, library, readable, requests)
+                _child(Path(request["folder"]), job, library, readable, requests)
             deadlines[pid] = time.monotonic() + WALL_LIMIT_S
-            for descriptor in descriptors:  # the child's copy tells the other end when it is done
-                os.close(descriptor)
+        elif "arguments" in request:
+            between = os.fork()
+            if between == 0:
+                parent = os.getpid()
+                if os.fork() == 0:
+                    _orphan(request, job, descriptors, requests, parent)
+                os._exit(0)
+            os.waitpid(between, 0)
+        for descriptor in descriptors:  # the child has its own; a pipe's end tells who asked when it is done
+            os.close(descriptor)
         for pid, deadline in list(deadlines.items()):
             if time.monotonic() > deadline:
                 os.killpg(pid, signal.SIGKILL)
@@ -54,6 +65,32 @@ def serve(requests: socket.socket, job: ModuleType, library: ctypes.CDLL, readab
                 del deadlines[pid]
     for pid in deadlines:
         os.killpg(pid, signal.SIGKILL)
+
+
+def _orphan(
+    request: dict[str, object], job: ModuleType, descriptors: Sequence[int], requests: socket.socket, parent: int
+) -> None:
+    """A worker whose parent becomes the process that asked for it, since the one in between ends; never returns.
+
+    It confines itself, as the C++ runner does (native/runner.cpp), when it is told to load.
+    """
+    status = 1
+    try:
+        while os.getppid() == parent:
+            time.sleep(0.0005)
+        os.setsid()
+        os.sched_setaffinity(0, request["cores"])  # type: ignore[arg-type]
+        safe = [fcntl.fcntl(one, fcntl.F_DUPFD, _OUT_OF_THE_WAY) for one in (*descriptors, requests.fileno())]
+        for number, descriptor in enumerate(safe):
+            os.dup2(descriptor, number)
+        os.closerange(len(safe), _OUT_OF_THE_WAY + len(safe))
+        reply = len(descriptors)
+        os.write(reply, str(os.getpid()).encode())  # who asked sets limits from now on
+        os.close(reply)
+        job.serve(*request["arguments"])  # type: ignore[misc]
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _child(
@@ -89,7 +126,10 @@ def _child(
 
 
 def main() -> None:
-    """``nursery SOCKET LIBRARY JOB PLACE...``: the parameters that evokern/nursery.py gives."""
+    """``nursery SOCKET LIBRARY JOB PLACE...``: the parameters that evokern/nursery.py gives.
+
+    A job is a module with `prepare()`, which is called once, and `run(folder)` or `serve(*arguments)`, in children.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: dies with who started it
     descriptor, library, name, *readable = sys.argv[1:]
     job = importlib.import_module(f"evokern.untrusted.{name}")

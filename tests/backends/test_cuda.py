@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from evokern.backends.cuda import Cuda
+from evokern.backends.cuda import PRELUDE, Cuda
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.program import CType, NumberValue, Program, ScratchPointer, TensorPointer
 from evokern.settings import load
 from evokern.task import DType, Scalar, Task, Tensor
+from evokern.untrusted.compile_cuda import _nvcc
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASK = Task(
@@ -118,3 +120,13 @@ def test_files_of_this_machine_can_t_be_included(tmp_path: Path):
 def test_other_makers_targets_are_a_broken_set_up():
     with pytest.raises(EvokernError, match="expected a target such as cuda:90"):
         program(target="hip:gfx942")
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc here")
+def test_nvcc_compiles_what_nvrtc_does(tmp_path: Path):
+    source = PRELUDE + SOURCE
+    binary, log = _nvcc(tmp_path, source, ["-arch=sm_90a", "-DTHREADS=128"])
+    assert binary.startswith(b"\x7fELF")
+    assert "registers" in log
+    with pytest.raises(SystemExit, match="faktor"):
+        _nvcc(tmp_path, source.replace("* factor", "* faktor"), ["-arch=sm_90a", "-DTHREADS=128"])
