@@ -1,4 +1,4 @@
-"""Mutation: one parent's recipe with a step inserted, altered or removed, replayed on its origin."""
+"""Mutation of a recipe: one parent's recipe with a step inserted, altered or removed, replayed on its origin."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _AT_END = 0.5
 """Share of the insertions that go to the end of the recipe; the others go anywhere in it."""
 
 
-class Mutate:
+class MutateRecipe:
     """Which rewrite is inserted adapts to what paid off so far: `bandit.probabilities` over `credits`."""
 
-    name = "mutate"
+    name = "mutate_recipe"
     arity = 1
 
     def propose(self, context: Context) -> Child | None:
@@ -51,7 +51,7 @@ def credits(history: Sequence[Candidate]) -> Iterator[tuple[str, float]]:
     by_id = {candidate.id: candidate for candidate in history}
     for candidate in history:
         parents = [by_id[parent.id] for parent in candidate.child.parents if parent.id in by_id]
-        if candidate.child.operator == Mutate.name and parents:
+        if candidate.child.operator == MutateRecipe.name and parents:
             earlier = parents[0].child.recipe.steps
             gain = reward(candidate, parents)
             yield from ((step.rewrite, gain) for step in candidate.child.recipe.steps if step not in earlier)
@@ -114,4 +114,4 @@ def _step(kernel: Kernel, name: str, replay: Replayer, rng: numpy.random.Generat
     return Step(name, site.label, options)
 
 
-PLUGIN = Mutate
+PLUGIN = MutateRecipe

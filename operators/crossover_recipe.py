@@ -1,4 +1,4 @@
-"""Crossover: the recipes of two parents with the same origin spliced into one, replayed on that origin."""
+"""Crossover of recipes: those of two parents with the same origin spliced into one, replayed on that origin."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _ONE_POINT = 0.5
 """Share of the splices that join the beginning of one recipe to the end of the other; the others interleave."""
 
 
-class Crossover:
+class CrossoverRecipe:
     """Parents whose recipes start from different kernels have no child."""
 
-    name = "crossover"
+    name = "crossover_recipe"
     arity = 2
 
     def propose(self, context: Context) -> Child | None:
@@ -54,4 +54,4 @@ def interleave(base: Sequence[Step], donor: Sequence[Step], rng: numpy.random.Ge
     return [step for step in merged if (step in base and step in donor) or rng.random() < 0.5]
 
 
-PLUGIN = Crossover
+PLUGIN = CrossoverRecipe
