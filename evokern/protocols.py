@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy
 
-from evokern.completion import Completion, Prompt
+from evokern.completion import Completion, Exchange, Prompt
 from evokern.kernel import Child, Kernel, Step
 from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Verdict
 from evokern.task import Task
@@ -167,6 +167,8 @@ class Generation:
     random_state: str
     """State of the run's generator after it, as JSON."""
     finished_at: str = ""
+    remeasured: tuple[int, ...] = ()
+    """Candidates that were evaluated once more since the generation before, an entry for each further evaluation."""
 
 
 @dataclass(frozen=True)
@@ -180,13 +182,13 @@ class History:
 
 
 class Archive(Protocol):
-    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it.
+    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it. Threads may share it.
 
     A plug-in's class is called with the path, and `readonly=True` by those that only read: they work beside a writer,
     of which there is one at a time.
     """
 
-    def remember(self, record: Run | Candidate | Generation) -> int:
+    def remember(self, record: Run | Candidate | Generation | Exchange) -> int:
         """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it;
         remembering the same record twice changes nothing.
 
@@ -197,6 +199,14 @@ class Archive(Protocol):
 
     def recall(self, run: int | None = None, through: int | None = None) -> History:
         """Run `run` (default: the latest), its ancestors included, up to generation `through` if given.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        ...
+
+    def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
+        """The paid-for log of run `run` (default: the latest), its ancestors included, oldest first.
 
         Raises:
             EvokernError: no such run.
