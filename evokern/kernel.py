@@ -94,6 +94,8 @@ class Child:
     parents: tuple[Parent, ...] = ()
     idea: str = ""
     """One line: what was tried, for people and for prompts."""
+    completions: tuple[int, ...] = ()
+    """Ids, in the paid-for log, of the model's answers that it was made from: prompt, model and cost hang on them."""
 
 
 def normalise(source: str) -> str:

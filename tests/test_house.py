@@ -23,8 +23,20 @@ from evokern.settings import load
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-LIGHT = ("errors", "task", "kernel", "outcome", "protocols", "registry", "settings", "machine", "front", "lineage")
-HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas")
+LIGHT = (
+    "errors",
+    "task",
+    "kernel",
+    "completion",
+    "outcome",
+    "protocols",
+    "registry",
+    "settings",
+    "machine",
+    "front",
+    "lineage",
+)
+HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas", "litellm")
 README = (ROOT / "README.md").read_text()
 
 
