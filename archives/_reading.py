@@ -79,7 +79,7 @@ class _Selection:
     def candidates(self) -> tuple[Candidate, ...]:
         kernels = self._kernels()
         parents, verdicts, evaluations = self._parents(), self._verdicts(), self._evaluations()
-        completions = self._completions()
+        completions, insights = self._named("child_completions"), self._named("child_insights")
         columns = "id, run, generation, place, island, source, operator, origin, steps, idea"
         return tuple(
             Candidate(
@@ -94,6 +94,7 @@ class _Selection:
                     tuple(parents.get(key, ())),
                     idea,
                     tuple(completions.get(key, ())),
+                    tuple(insights.get(key, ())),
                 ),
                 tuple(verdicts.get(key, ())),
                 tuple(evaluations.get(key, ())),
@@ -124,9 +125,10 @@ class _Selection:
         rows = self._rows("child, parents.parent, role", "parents ON parents.child = children.id")
         return _grouped((child, Parent(parent, role)) for child, parent, role in rows)
 
-    def _completions(self) -> dict[int, list[int]]:
-        joined = "child_completions ON child_completions.child = children.id"
-        return _grouped((child, completion) for child, completion in self._rows("child, completion", joined))
+    def _named(self, table: str) -> dict[int, list[int]]:
+        """The answers in the paid-for log that `table` names for each child."""
+        rows = self._rows("child, completion", f"{table} ON {table}.child = children.id")
+        return _grouped((child, completion) for child, completion in rows)
 
     def _verdicts(self) -> dict[int, list[Verdict]]:
         evidence = self._evidence("verdict", _VERDICTS)

@@ -68,8 +68,9 @@ def insert_child(db: Database, candidate: Candidate) -> int:
     )
     for position, parent in enumerate(child.parents):
         insert(db, "parents", child=key, position=position, parent=parent.id, role=parent.role)
-    for position, completion in enumerate(child.completions):
-        insert(db, "child_completions", child=key, position=position, completion=completion)
+    for table, named in (("child_completions", child.completions), ("child_insights", child.insights)):
+        for position, completion in enumerate(named):
+            insert(db, table, child=key, position=position, completion=completion)
     return key
 
 

@@ -79,6 +79,15 @@ class Exchange:
     """UTC, ISO 8601."""
 
 
+@dataclass(frozen=True)
+class Insight:
+    """A lesson that a model drew from the run so far."""
+
+    id: int
+    """Of its completion in the paid-for log."""
+    text: str
+
+
 class NoAnswer(Exception):
     """There is nothing to make a child from. An operator may let it pass: the engine takes it as None."""
 

@@ -13,9 +13,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy
 
-from evokern.completion import Completion, Exchange, Prompt
+from evokern.completion import Completion, Exchange, Insight, Prompt
 from evokern.kernel import Child, Kernel, Step
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Verdict
+from evokern.machine import Machine
+from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
 from evokern.task import Task
 
 
@@ -38,6 +39,22 @@ class Models(Protocol):
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What the kernels of a run are written for, as prompts tell it."""
+
+    language: str = "cpp"
+    signature: str = ""
+    """`Backend.signature` of the task."""
+    machine: Machine | None = None
+    threads: int = 1
+    """That a kernel may use."""
+    cache: Cache = Cache.COLD
+    """Where the inputs are when the clock starts."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """The user's own templates, by the names of those that they replace (`template.py`)."""
+
+
+@dataclass(frozen=True)
 class Context:
     """What an operator may look at when it makes a child. Everything in it is a record; nothing can be changed."""
 
@@ -52,8 +69,12 @@ class Context:
     """This child's own stream; an operator uses no other source of chance."""
     models: Models | None = None
     """None when no model is configured; then no operator that needs one is called."""
-    insights: tuple[str, ...] = ()
+    insights: tuple[Insight, ...] = ()
     """Lessons that `reflects` operators drew from the run so far, oldest first: quoted data, like everything else."""
+    conditions: Conditions = field(default_factory=Conditions)
+    generation: int = 0
+    index: int = 0
+    """The child's place in its generation: children of one batch that ask a model should ask for different things."""
 
 
 @runtime_checkable
@@ -63,7 +84,7 @@ class Operator(Protocol):
     Two optional class attributes, both False by default. ``needs_model: bool``: it is called only when a model is
     configured, from several threads at once, and it names the completions that it used in `Child.completions`.
     ``reflects: bool`` (beside ``needs_model``): it makes no child but asks for a lesson every few generations and
-    returns None; the text of its last completion then stands in `Context.insights`.
+    returns None; its last completion then stands in `Context.insights`.
     """
 
     name: str

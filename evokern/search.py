@@ -53,7 +53,11 @@ class Search:
         self._evaluator = evaluator
         self._judge: Judge | None = None
         self._backend = registry.chosen("backends", [settings.backend])[settings.backend]
-        self._operators: dict[str, Operator] = registry.chosen("operators", settings.search.operators)
+        self._operators: dict[str, Operator] = {
+            name: operator
+            for name, operator in registry.chosen("operators", settings.search.operators).items()
+            if not getattr(operator, "needs_model", False)
+        }
         self._verifiers: list[Verifier] = sorted(
             registry.chosen("verifiers", settings.search.verifiers).values(), key=lambda verifier: verifier.price_s
         )

@@ -1,0 +1,31 @@
+"""Mutation by a model: one parent, made faster by edits or written anew."""
+
+from __future__ import annotations
+
+from evokern.kernel import Child, Parent
+from evokern.protocols import Context
+
+from ._author import angle, write
+from ._evidence import sheet, tried
+
+
+class Mutate:
+    """The prompt shows the parent with its measurements, and what its other children became."""
+
+    name = "mutate"
+    arity = 1
+    needs_model = True
+
+    def propose(self, context: Context) -> Child | None:
+        parent, task = context.parents[0], context.task
+        siblings = [one for one in context.history if parent.id in (kin.id for kin in one.child.parents)]
+        own, _ = angle("Improvements", context)
+        slots = {
+            "parent": sheet(parent, "The kernel", task),
+            "tried": tried(siblings, "What was tried on it", task),
+            "angle": own,
+        }
+        return write(self.name, context, slots, (Parent(parent.id, "base"),), parent)
+
+
+PLUGIN = Mutate
