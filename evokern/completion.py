@@ -98,3 +98,7 @@ class Exhausted(NoAnswer):
 
 class ModelFailed(NoAnswer):
     """The call failed after all retries; the log holds the failure."""
+
+    def __init__(self, reason: str, attempts: int = 1) -> None:
+        super().__init__(reason)
+        self.attempts = attempts

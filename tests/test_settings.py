@@ -10,7 +10,7 @@ import pytest
 
 from evokern.errors import EvokernError
 from evokern.outcome import Cache
-from evokern.settings import Settings, json_schema, load
+from evokern.settings import ModelSettings, Settings, json_schema, load
 from evokern.task import DType, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -123,6 +123,26 @@ def test_settings_survive_an_archive(write):
     assert (rebuilt.search.seed, rebuilt.search.operators) == (3, ["mutate"])
 
 
+def test_models_are_named_or_described(write):
+    written = "models: [openai/a, {name: openai/b, weight: 2, temperature: 0.5, api_base: 'http://localhost:1/v1'}]\n"
+    path = write("", written)
+    one, two = load(path).models
+    assert one == ModelSettings(name="openai/a")
+    assert (two.name, two.weight, two.temperature, two.api_base) == ("openai/b", 2, 0.5, "http://localhost:1/v1")
+    assert Settings.rebuilt(load(path).model_dump_json()).models == (one, two)
+    chosen = load(path, {"models": ["openai/b", "openai/c"]}).models  # what the file says of a model is kept
+    assert chosen == (two, ModelSettings(name="openai/c"))
+    assert load(path, {"models": [{"name": "openai/d", "max_tokens": 9}]}).models[0].max_tokens == 9
+
+
+def test_the_environment_names_models_where_nobody_else_does(write, monkeypatch):
+    path = write()
+    assert load(path).models == ()
+    monkeypatch.setenv("EVOKERN_MODEL", "openai/a, openai/b")
+    assert [model.name for model in load(path).models] == ["openai/a", "openai/b"]
+    assert [model.name for model in load(path, {"models": ["openai/c"]}).models] == ["openai/c"]
+
+
 def test_an_override_of_archived_settings_is_checked(write):
     archived = load(write()).model_dump_json()
     with pytest.raises(EvokernError, match=r"option search\.generatons: .* did you mean 'generations'"):
@@ -172,6 +192,11 @@ MISTAKES = [
     ("", "budget: {time_s: -1}\n", "8:10", "greater than 0, got -1"),
     ("", "search: {seed: '1'}\n", "8:10", "valid integer, got '1' (text)"),
     ("", "search: 3\n", "8:1", "got 3"),
+    ("", "models: [{nam: x}]\n", "8:11", "did you mean 'name'"),
+    ("", "models: [{name: x, weight: 0}]\n", "8:20", "greater than 0, got 0"),
+    ("", "models: [{name: x, reasoning_effort: huge}]\n", "8:20", "'high', got 'huge'"),
+    ("", "models: ['']\n", "8:10", "at least 1 character"),
+    ("", "budget: {usd: -1}\n", "8:10", "greater than 0, got -1"),
     ("", "nonsense: 3\n", "8:1", "unknown key"),
     ("", "x: !!python/object:os.system {}\n", "8:1", "unknown key"),
     ("", "archive: !secret x\n", "8:1", "remove the tag"),
