@@ -16,11 +16,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
+from evokern import registry
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Cache
 from evokern.task import Task
 from evokern.taskfile import ArgumentSection, Section, TaskSection, build_task
+from evokern.template import own_templates
 from evokern.yamlfile import Document, read
 
 MODEL_VARIABLE = "EVOKERN_MODEL"
@@ -144,6 +146,8 @@ class TaskFile(_Common):
     """The SQLite file that remembers the search; archives/<task>.db in the current folder when left out."""
     models: list[NamedModel] = Field(default=[])
     """The language models that propose kernels; those that EVOKERN_MODEL names when left out, or none."""
+    prompts: str | None = None
+    """A folder of your own prompts: each replaces the built-in one of the same name; relative to this file."""
 
 
 class Settings(_Common):
@@ -155,6 +159,8 @@ class Settings(_Common):
     seeds: tuple[Kernel, ...] = ()
     archive: Path
     models: tuple[ModelSettings, ...] = ()
+    prompts: dict[str, str] = Field(default={})
+    """Texts of the user's own templates by their names."""
 
     @classmethod
     def rebuilt(cls, text: str, overrides: Mapping[str, object] | None = None) -> Self:
@@ -198,6 +204,7 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
         seeds=tuple(_seed(document, index, name, wanted.backend) for index, name in enumerate(wanted.seeds)),
         archive=Path(wanted.archive or f"archives/{task.name}.db"),
         models=tuple(ModelSettings(name=one) if isinstance(one, str) else one for one in wanted.models),
+        prompts=_prompts(document, wanted.prompts) if wanted.prompts else {},
         **{name: getattr(wanted, name) for name in _Common.model_fields},
     )
 
@@ -230,6 +237,13 @@ def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
         raise document.error(
             ("seeds", index), f"expected a kernel file at {file}: {error}; paths are relative to {document.file}"
         ) from error
+
+
+def _prompts(document: Document, name: str) -> dict[str, str]:
+    try:
+        return own_templates(document.file.parent / name, registry.folder("operators") / "prompts")
+    except EvokernError as error:
+        raise document.error(("prompts",), str(error)) from error
 
 
 def _explain(error: ValidationError, document: Document, model: type[BaseModel]) -> EvokernError:

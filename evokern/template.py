@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from evokern.errors import EvokernError
 
+OPEN_FOLDERS = ("categories", "languages")
+"""Where a user may add templates that are not built in."""
 _SLOT = re.compile(r"\{([a-z][a-z_]*)\}")
 
 
@@ -59,9 +62,36 @@ def template(name: str, folder: Path, overrides: Mapping[str, str]) -> Template:
         raise EvokernError(f"expected a prompt at {folder / name}.md: {error}") from error
 
 
-def names(folder: Path) -> tuple[str, ...]:
+def own_templates(folder: Path, built_in: Path) -> dict[str, str]:
+    """A user's templates: name → text. Checked before anything is paid for.
+
+    A template replaces the built-in one of its name. One that replaces none is a language's or a category's, or stands
+    in a folder of its own, for an operator of another package.
+
+    Raises:
+        EvokernError: no such folder, a name that replaces nothing, or a slot that the built-in template does not have.
+    """
+    if not folder.is_dir():
+        raise EvokernError(f"expected a folder of prompts at {folder}; make it, or leave the key out")
+    known, found = _names(built_in), {}
+    for name in _names(folder):
+        own = found[name] = Template(name, (folder / f"{name}.md").read_text(encoding="utf-8"))
+        room = name.rpartition("/")[0]
+        if name in known:
+            slots = template(name, built_in, {}).slots
+            own.fill(dict.fromkeys(slots, ""))
+        elif room in {other.rpartition("/")[0] for other in known} - set(OPEN_FOLDERS):
+            close = get_close_matches(name, known, n=1)
+            advice = f"did you mean {close[0]}.md? " if close else ""
+            raise EvokernError(
+                f"{folder / name}.md replaces no prompt; {advice}(there are {', '.join(f'{one}.md' for one in known)})"
+            )
+    return {name: own.text for name, own in found.items()}
+
+
+def _names(folder: Path) -> list[str]:
     """The templates below `folder`, sorted."""
-    return tuple(sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.md")))
+    return sorted(file.relative_to(folder).with_suffix("").as_posix() for file in folder.rglob("*.md"))
 
 
 def _without_gaps(pieces: list[str]) -> str:

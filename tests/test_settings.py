@@ -108,6 +108,14 @@ def test_seeds_are_read_from_beside_the_file(write, tmp_path):
     assert [(kernel.source, kernel.language) for kernel in settings.seeds] == [("// a kernel\n", "cpp")]
 
 
+def test_own_prompts_are_read_and_kept_with_the_settings(write, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mutate.md").write_text("Faster, please: {parent}")
+    settings = load(write("", "prompts: mine\n"))
+    assert settings.prompts == {"mutate": "Faster, please: {parent}"}
+    assert Settings.rebuilt(settings.model_dump_json()).prompts == settings.prompts
+
+
 def test_overrides_beat_the_file(write):
     path = write("", "search: {generations: 4}\n")
     settings = load(path, {"search.generations": 9, "budget.time_s": 5, "archive": Path("here.db")})
@@ -188,6 +196,7 @@ MISTAKES = [
     ("  check:", "  precision: half\n  check:", "6:3", "'ieee', 'tf32' or 'reduced'"),
     ("  check:", "  backward: maybe\n  check:", "6:3", "valid boolean, got 'maybe'"),
     ("", "seeds: [absent.cpp]\n", "8:9", "expected a kernel file at"),
+    ("", "prompts: absent\n", "8:1", "expected a folder of prompts at"),
     ("", "evaluation: {cache: warm}\n", "8:14", "'hot' or 'cold', got 'warm'"),
     ("", "budget: {time_s: -1}\n", "8:10", "greater than 0, got -1"),
     ("", "search: {seed: '1'}\n", "8:10", "valid integer, got '1' (text)"),
