@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evokern import registry
+from evokern.completion import Exchange
 from evokern.errors import EvokernError
 from evokern.front import front
 from evokern.lead import leader
@@ -89,6 +91,19 @@ class Archive:
         """
         family = self._family(id)
         return lineage(family[id], family)
+
+    def answers(self, candidates: Iterable[Candidate]) -> dict[int, Exchange]:
+        """What models were asked for `candidates`, with their answers: by the ids in `Child.completions`."""
+        wanted: dict[int, set[int]] = {}
+        for one in candidates:
+            wanted.setdefault(one.run, set()).update(one.child.completions)
+        return {
+            exchange.completion.id: exchange
+            for run, ids in wanted.items()
+            if ids
+            for exchange in self._store.exchanges(run)
+            if exchange.completion.id in ids
+        }
 
     def frame(self, run: int | None = None) -> DataFrame:
         """The candidates of `run`, one row each, indexed by id; the best is `frame().speedup.idxmax()`.

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from evokern.completion import Exchange
 from evokern.outcome import Candidate
-from evokern.report import benchmark, figures
+from evokern.report import asked, benchmark, figures
 from evokern.report.figures import Ratio
 
 
-def text(candidate: Candidate) -> str:
-    """Origin, recipe, verdicts, every evaluation, and the source."""
+def text(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
+    """Origin, recipe, verdicts, every evaluation, and the source.
+
+    Args:
+        candidate: what is shown.
+        exchanges: what models were asked for it.
+    """
     child = candidate.child
     parents = ", ".join(f"{parent.id} ({parent.role})" for parent in child.parents) or "none"
     head = [
@@ -22,6 +29,9 @@ def text(candidate: Candidate) -> str:
     ]
     if child.idea:
         head.append(f"idea      {child.idea}")
+    head += [f"asked     {asked.summary(one)}" for one in exchanges]
+    if child.insights:
+        head.append(f"lessons   answers {', '.join(map(str, child.insights))} were shown")
     head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
     verdicts = [
         f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
@@ -43,15 +53,21 @@ class Sheet:
     over_best: Ratio | None
     over_eager: Ratio | None
     candidate: Candidate
+    exchanges: tuple[Exchange, ...]
+    """What models were asked for it, and answered, in full."""
+    cost_usd: float | None
+    """Paid for it to models; None when a price is unknown."""
 
 
-def as_json(candidate: Candidate) -> str:
-    """The candidate with its source, recipe, verdicts, evidence and raw samples."""
+def as_json(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
+    """The candidate with its source, recipe, verdicts, evidence, raw samples, prompts and answers."""
     evaluation = candidate.evaluation
     sheet = Sheet(
         status=candidate.status.value if candidate.status else None,
         over_best=figures.over(evaluation, "best") if evaluation else None,
         over_eager=figures.over(evaluation, "eager") if evaluation else None,
         candidate=candidate,
+        exchanges=tuple(exchanges),
+        cost_usd=asked.cost_usd(exchanges),
     )
     return TypeAdapter(Sheet).dump_json(sheet, indent=2).decode()
