@@ -27,4 +27,4 @@ def show(archive: Archive, id: int, source: bool, as_json: bool) -> None:
     if source:
         click.echo(found.child.kernel.source, nl=False)
     else:
-        click.echo(report.as_json(found) if as_json else report.text(found))
+        click.echo(report.as_json(found) if as_json else report.text(found, archive.exchanges(found.run)))

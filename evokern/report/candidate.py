@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from evokern.completion import Exchange
 from evokern.outcome import Candidate
 from evokern.report import benchmark, figures
 from evokern.report.figures import Ratio
 
 
-def text(candidate: Candidate) -> str:
-    """Origin, recipe, verdicts, every evaluation, and the source."""
+def text(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
+    """Origin, recipe, verdicts, every evaluation, and the source; `exchanges` may hold the answers it was made from."""
     child = candidate.child
     parents = ", ".join(f"{parent.id} ({parent.role})" for parent in child.parents) or "none"
     head = [
@@ -22,6 +24,7 @@ def text(candidate: Candidate) -> str:
     ]
     if child.idea:
         head.append(f"idea      {child.idea}")
+    head += [_answer(one) for one in exchanges if one.completion.id in child.completions]
     head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
     verdicts = [
         f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
@@ -33,6 +36,13 @@ def text(candidate: Candidate) -> str:
         f"\n-- {evaluation.fidelity.name.lower()}\n{benchmark.text(evaluation)}" for evaluation in candidate.evaluations
     ]
     return "\n".join([*head, *verdicts, *refusals, *evaluations, "\n-- source", child.kernel.source.rstrip()])
+
+
+def _answer(exchange: Exchange) -> str:
+    one = exchange.completion
+    tokens = f"{one.prompt_tokens} + {one.completion_tokens} tokens ({one.reasoning_tokens} of reasoning)"
+    cost = figures.dollars([one.cost_usd])
+    return f"answer {one.id:<2} {one.model}, {exchange.prompt.template}: {tokens}, {cost}, {one.latency_s:.1f} s"
 
 
 @dataclass(frozen=True)
