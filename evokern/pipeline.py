@@ -67,13 +67,13 @@ class Pipeline:
             wait(self._proposing.values(), timeout=GLANCE_S, return_when=FIRST_COMPLETED)
 
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
-        """The next child to be judged, of those that came now and before, with its verdicts."""
+        """The next child to be judged, of those that came now and before, with its verdicts; none after a stop."""
         known = dict.fromkeys(self._unjudged, 0) | self._records.known()
         for candidate in batch:
             self._verifying[candidate.generation, candidate.index] = self._verification.begin(candidate, known)
             known.setdefault(candidate.child.kernel.normal_hash, 0)
             self._unjudged.add(candidate.child.kernel.normal_hash)
-        if self._verifying:
+        if self._verifying and not self._is_stopped():
             wait(
                 self._verifying.values(),
                 return_when="ALL_COMPLETED" if self._verification.disturbs_the_judge else FIRST_COMPLETED,
@@ -83,10 +83,10 @@ class Pipeline:
             self._unjudged.discard(candidate.child.kernel.normal_hash)
             yield candidate
 
-    def close(self) -> None:
-        """Waits for the calls in flight: their answers are paid for, and belong into the log."""
+    def close(self, at_once: bool) -> None:
+        """Waits for the calls in flight, unless `at_once`: their answers are paid for, and belong into the log."""
         self._desk.stop()
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=not at_once, cancel_futures=True)
 
     def _start(self) -> list[Candidate]:
         """Has children proposed, as many as may be; returns those that are given."""

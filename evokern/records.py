@@ -140,7 +140,11 @@ class Records:
         seen = self._seen(number, lag)
         ended = self._generations[: self._ended(seen)]
         again = Counter(id for generation in ended for id in generation.remeasured)
-        places = [place for place in sorted(self._candidates) if self.number(place) < seen]
+
+        def is_seen(place: Place) -> bool:  # a generation that has ended may have had another size than today's
+            return place[0] < len(ended) or self.number(place) < seen
+
+        places = [place for place in sorted(self._candidates) if is_seen(place)]
         history = tuple(_as_of(self._candidates[place], 1 + again[self._candidates[place].id]) for place in places)
         generation, index = self.place(number)
         return View(
@@ -149,7 +153,7 @@ class Records:
             self._island(index % self._search.islands, history, ended),
             history,
             self._known(places),
-            tuple(one for one in exchanges if self.number((one.generation, one.index)) < seen),
+            tuple(one for one in exchanges if is_seen((one.generation, one.index))),
         )
 
     def _seen(self, number: int, lag: int) -> int:

@@ -97,8 +97,8 @@ class Search:
             self._verification.close()
             if self._judge is not None:
                 self._judge.__exit__(kind, error, trace)
-            if isinstance(self._flow, Pipeline) and not isinstance(error, KeyboardInterrupt):
-                self._flow.close()
+            if isinstance(self._flow, Pipeline):
+                self._flow.close(at_once=isinstance(error, KeyboardInterrupt))
         finally:
             if self._desk is not None:
                 self._desk.close()
