@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -63,6 +62,14 @@ class Archive:
         """
         return self._store.recall(run)
 
+    def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
+        """What language models were asked for `run`, and what they answered, oldest first.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        return self._store.exchanges(run)
+
     def candidates(self, run: int | None = None) -> tuple[Candidate, ...]:
         """Every candidate of `run`, failed ones included, oldest first."""
         return self.history(run).candidates
@@ -91,19 +98,6 @@ class Archive:
         """
         family = self._family(id)
         return lineage(family[id], family)
-
-    def answers(self, candidates: Iterable[Candidate]) -> dict[int, Exchange]:
-        """What models were asked for `candidates`, with their answers: by the ids in `Child.completions`."""
-        wanted: dict[int, set[int]] = {}
-        for one in candidates:
-            wanted.setdefault(one.run, set()).update(one.child.completions)
-        return {
-            exchange.completion.id: exchange
-            for run, ids in wanted.items()
-            if ids
-            for exchange in self._store.exchanges(run)
-            if exchange.completion.id in ids
-        }
 
     def frame(self, run: int | None = None) -> DataFrame:
         """The candidates of `run`, one row each, indexed by id; the best is `frame().speedup.idxmax()`.

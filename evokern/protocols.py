@@ -68,7 +68,9 @@ class Context:
     rng: numpy.random.Generator
     """This child's own stream; an operator uses no other source of chance."""
     models: Models | None = None
-    """None when no model is configured; then no operator that needs one is called."""
+    """None when no model is configured; then no operator that needs one is called. A prompt should follow from this
+    context and its stream alone, and quote no ids of candidates, which depend on who was judged first: then a search
+    that was killed asks again what it had asked, and is answered from the log."""
     insights: tuple[Insight, ...] = ()
     """Lessons that `reflects` operators drew from the run so far, oldest first: quoted data, like everything else."""
     conditions: Conditions = field(default_factory=Conditions)

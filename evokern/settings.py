@@ -192,8 +192,8 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
     """
     document = read(Path(path))
     _override(document, overrides or {})
-    if not _models(document) and (names := os.environ.get(MODEL_VARIABLE, "")):
-        document.override({"models": [name.strip() for name in names.split(",")]})
+    if not _models(document):
+        document.override({"models": [model.name for model in named_models()]})
     try:
         wanted = TaskFile.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
@@ -207,6 +207,12 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
         prompts=_prompts(document, wanted.prompts) if wanted.prompts else {},
         **{name: getattr(wanted, name) for name in _Common.model_fields},
     )
+
+
+def named_models(names: object = None) -> tuple[ModelSettings, ...]:
+    """Models that are known by their names alone: `names`, else those in EVOKERN_MODEL."""
+    known = names if isinstance(names, list | tuple) else os.environ.get(MODEL_VARIABLE, "").split(",")
+    return tuple(ModelSettings(name=name.strip()) for name in known if name.strip())
 
 
 def json_schema() -> dict[str, Any]:

@@ -126,6 +126,13 @@ def test_help_comes_without_the_libraries_of_a_search():
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize("name", ["evaluation.judge", "evaluation.baseline", "compiler", "redteam.suite"])
+def test_what_touches_candidates_has_nothing_of_models(name: str):
+    code = f"import evokern.{name}, sys; print(*(one for one in sys.modules if one in ('litellm', 'evokern.models')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_only_the_command_line_prints():
     for name, file in MODULES.items():
         calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))

@@ -11,6 +11,7 @@ from evokern.cli.diff import diff
 from evokern.cli.doctor import doctor
 from evokern.cli.front import front
 from evokern.cli.lineage import lineage
+from evokern.cli.models import models
 from evokern.cli.redteam import redteam
 from evokern.cli.resume import resume
 from evokern.cli.run import run
@@ -34,7 +35,7 @@ def cli() -> None:
     """
 
 
-for _verb in (run, resume, check, front, show, diff, lineage, doctor, redteam, schema):
+for _verb in (run, resume, check, front, show, diff, lineage, models, doctor, redteam, schema):
     cli.add_command(_verb)
 
 

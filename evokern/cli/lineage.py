@@ -25,5 +25,5 @@ def lineage(archive: Archive, id: int, as_json: bool) -> None:
 
     candidate = archive.candidate(id)
     ancestors = {one.id: one for one in archive.lineage(id) if one.id != id}
-    log = archive.answers((candidate, *ancestors.values()))
-    click.echo(report.as_json(candidate, ancestors, log) if as_json else report.text(candidate, ancestors, log))
+    answers = {one.completion.id: one for one in archive.exchanges(candidate.run)}
+    click.echo(report.as_json(candidate, ancestors, answers) if as_json else report.text(candidate, ancestors, answers))

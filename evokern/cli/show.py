@@ -22,16 +22,14 @@ def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) 
 
     Origin, recipe, verdicts, evidence, measurements and source of candidate ID.
     """
-    from evokern.report import asked
     from evokern.report import candidate as report
 
     found = archive.candidate(id)
     if source:
         click.echo(found.child.kernel.source, nl=False)
         return
-    log = archive.answers((found,))
-    exchanges = [log[number] for number in found.child.completions]
+    exchanges = archive.exchanges(found.run)
     if prompts:
-        click.echo(asked.conversations(exchanges) or f"no model was asked for candidate {id}")
+        click.echo(report.conversations(found, exchanges))
     else:
         click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges))

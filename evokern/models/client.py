@@ -6,6 +6,7 @@ litellm's own retries are off, because they mask what went wrong; whatever may p
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
 import threading
@@ -46,6 +47,7 @@ class Client:
         litellm.suppress_debug_info = True  # it prints advice otherwise
         litellm.drop_params = True  # a model that refuses a temperature does without
         litellm.telemetry = False
+        logging.getLogger("LiteLLM").disabled = True  # what it logs may quote a request, key and all
         self._litellm: Any = litellm
         self._stopping = False
         self._loop = asyncio.new_event_loop()

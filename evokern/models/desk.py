@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -156,17 +156,17 @@ class Desk:
         return completion
 
 
-@dataclass(frozen=True)
 class Seat:
     """`protocols.Models` for one child."""
 
-    desk: Desk
-    generation: int
-    index: int
-    model: str
+    def __init__(self, desk: Desk, generation: int, index: int, model: str) -> None:
+        self._desk, self._generation, self._index, self._model = desk, generation, index, model
+        self.has_asked = False
+        """Whether the operator that sat here asked anything; the answer may have come from the log."""
 
     def ask(self, prompt: Prompt, model: str | None = None) -> Completion:
-        return self.desk.ask(prompt, model or self.model, self.generation, self.index)
+        self.has_asked = True
+        return self._desk.ask(prompt, model or self._model, self._generation, self._index)
 
 
 def content_key(model: ModelSettings, prompt: Prompt) -> str:

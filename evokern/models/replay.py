@@ -10,7 +10,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from evokern.completion import Completion, Exchange, Exhausted, Finish, Prompt
+from evokern.completion import Completion, Exchange, Exhausted, Finish, NoAnswer, Prompt
 from evokern.models.desk import content_key
 from evokern.models.ledger import Price
 from evokern.settings import ModelSettings
@@ -42,9 +42,11 @@ class Replay:
                 ],
                 [one for one in self._left if one.prompt.operator == prompt.operator],
             )
+            if not self._left:
+                raise Exhausted("the replayed archive holds no further answer")
             taken = next((found[0] for found in choices if found), None)
             if taken is None:
-                raise Exhausted(f"the replayed archive holds no further answer for {prompt.operator}")
+                raise NoAnswer(f"the replayed archive holds no further answer for {prompt.operator}")
             self._left.remove(taken)
         return replace(taken.completion, id=0, model=model.name, cost_usd=0.0)
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from pydantic import TypeAdapter
 
 from evokern.completion import Exchange
 from evokern.kernel import Parent
 from evokern.outcome import Candidate
-from evokern.report import asked, figures
+from evokern.report import figures
 from evokern.report.recipe import only_in
 
-Log = Mapping[int, Exchange]
-"""Answers of models by their ids."""
+Answers = Mapping[int, Exchange]
+"""Completion id → the line of the paid-for log."""
 
 
-def text(candidate: Candidate, ancestors: Mapping[int, Candidate], log: Log = MappingProxyType({})) -> str:
+def text(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers | None = None) -> str:
     """The tree of `candidate`: a single parent stands right below its child, several parents branch off.
 
     Args:
         candidate: the root of the drawing.
         ancestors: id -> candidate, for its parents, theirs, and so on; one that is not in it is only named.
-        log: the answers that they were made from, as far as models were asked.
+        answers: what models said, for those that were made from it.
     """
     everyone = {**ancestors, candidate.id: candidate}
     drawn: set[int] = set()
@@ -32,7 +31,7 @@ def text(candidate: Candidate, ancestors: Mapping[int, Candidate], log: Log = Ma
     waiting = [(Parent(candidate.id), "", "")]
     while waiting:
         node, indent, below = waiting.pop()
-        lines.append(indent + _named(node, everyone, drawn, log))
+        lines.append(indent + _named(node, everyone, drawn, answers or {}))
         if node.id in drawn or node.id not in everyone:
             continue
         drawn.add(node.id)
@@ -45,34 +44,57 @@ def text(candidate: Candidate, ancestors: Mapping[int, Candidate], log: Log = Ma
     return "\n".join(lines)
 
 
-def _named(node: Parent, everyone: Mapping[int, Candidate], drawn: set[int], log: Log) -> str:
+def _named(node: Parent, everyone: Mapping[int, Candidate], drawn: set[int], answers: Answers) -> str:
     role = "" if node.role == "base" else f"({node.role}) "
     if node.id not in everyone:
         return f"{role}{node.id}"
-    return f"{role}{node.id} (see above)" if node.id in drawn else f"{role}{_line(everyone[node.id], everyone, log)}"
+    return (
+        f"{role}{node.id} (see above)" if node.id in drawn else f"{role}{_line(everyone[node.id], everyone, answers)}"
+    )
 
 
-def _line(candidate: Candidate, ancestors: Mapping[int, Candidate], log: Log) -> str:
+def _line(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers) -> str:
     result = figures.ratio(candidate.speedup) if candidate.speedup else candidate.status and candidate.status.value
     made = f"{candidate.id}  gen {candidate.generation}  {result or 'not judged yet'}  {candidate.child.operator}"
-    if exchanges := _exchanges(candidate, log):
-        prompts = " ".join(dict.fromkeys(one.prompt.template for one in exchanges))
-        return f"{made} ({asked.models(exchanges)}, prompt {prompts}, {asked.cost(exchanges)})  {candidate.child.idea}"
+    if given := _answers(candidate, answers):
+        template = given[-1].template
+        made += f" by {given[-1].model} ({template}, {figures.dollars([one.cost_usd for one in given])})"
     changes = _changes(candidate, ancestors)
     return f"{made}  {changes}" if changes else made
-
-
-def _exchanges(candidate: Candidate, log: Log) -> list[Exchange]:
-    return [log[number] for number in candidate.child.completions if number in log]
 
 
 def _changes(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
     """Against the first parent: the steps that were added and removed."""
     base = ancestors.get(candidate.child.parents[0].id) if candidate.child.parents else None
     if base is None:
-        return ""
+        return candidate.child.idea
+    if base.child.recipe.origin != candidate.child.recipe.origin:
+        return candidate.child.idea
     before, now = base.child.recipe.steps, candidate.child.recipe.steps
     return "  ".join([*(f"+{step}" for step in only_in(now, before)), *(f"-{step}" for step in only_in(before, now))])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model gave for a kernel."""
+
+    model: str
+    template: str
+    tokens: int
+    cost_usd: float | None
+
+
+def _answers(candidate: Candidate, answers: Answers) -> tuple[Answer, ...]:
+    found = (answers[id] for id in candidate.child.completions if id in answers)
+    return tuple(
+        Answer(
+            one.completion.model,
+            one.prompt.template,
+            one.completion.prompt_tokens + one.completion.completion_tokens,
+            one.completion.cost_usd,
+        )
+        for one in found
+    )
 
 
 @dataclass(frozen=True)
@@ -87,36 +109,27 @@ class Ancestor:
     parents: tuple[Parent, ...]
     steps: tuple[str, ...]
     idea: str
-    models: tuple[str, ...]
-    """A model, a prompt and an answer in the log for each time that one was asked; `evokern show` has their texts."""
-    prompts: tuple[str, ...]
-    answers: tuple[int, ...]
+    answers: tuple[Answer, ...]
     lessons: tuple[int, ...]
-    """Answers in the log that its author was shown as lessons."""
-    cost_usd: float | None
-    """Paid to models for it alone; None when a price is unknown."""
+    """Ids, in the paid-for log, of the lessons that its author was shown."""
 
 
-def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate], log: Log = MappingProxyType({})) -> str:
+def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers | None = None) -> str:
     """`candidate` and its ancestors, newest first, as a JSON list; `parents` are the edges."""
     everyone = {candidate.id: candidate, **ancestors}
-    nodes = [_node(one, _exchanges(one, log)) for one in sorted(everyone.values(), key=lambda one: -one.id)]
+    nodes = [
+        Ancestor(
+            id=one.id,
+            generation=one.generation,
+            operator=one.child.operator,
+            status=one.status.value if one.status else None,
+            speedup=one.speedup,
+            parents=one.child.parents,
+            steps=tuple(map(str, one.child.recipe.steps)),
+            idea=one.child.idea,
+            answers=_answers(one, answers or {}),
+            lessons=one.child.insights,
+        )
+        for one in sorted(everyone.values(), key=lambda one: one.id, reverse=True)
+    ]
     return TypeAdapter(list[Ancestor]).dump_json(nodes, indent=2).decode()
-
-
-def _node(candidate: Candidate, exchanges: Sequence[Exchange]) -> Ancestor:
-    return Ancestor(
-        id=candidate.id,
-        generation=candidate.generation,
-        operator=candidate.child.operator,
-        status=candidate.status.value if candidate.status else None,
-        speedup=candidate.speedup,
-        parents=candidate.child.parents,
-        steps=tuple(map(str, candidate.child.recipe.steps)),
-        idea=candidate.child.idea,
-        models=tuple(one.completion.model for one in exchanges),
-        prompts=tuple(one.prompt.template for one in exchanges),
-        answers=candidate.child.completions,
-        lessons=candidate.child.insights,
-        cost_usd=asked.cost_usd(exchanges),
-    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
-from evokern.completion import Completion, Exhausted, Finish, Message, ModelFailed, Prompt
+from evokern.completion import Completion, Exhausted, Finish, Message, ModelFailed, NoAnswer, Prompt
 from evokern.errors import EvokernError
 from evokern.models.desk import GIVE_UP, Desk
 from evokern.models.ledger import Price
@@ -176,7 +176,9 @@ def test_a_replay_answers_what_was_asked_then_what_is_left_then_nothing(archive:
     seat = desk(archive, again, Replay(archive.exchanges(run.id))).at(1, 0, "one")
     assert seat.ask(prompt("b")).text == "answer 2"
     assert seat.ask(prompt("never asked before")).text == "answer 1"
-    with pytest.raises(Exhausted, match="no further answer for mutate"):
+    with pytest.raises(NoAnswer, match="no further answer for mutate"):
         seat.ask(prompt("and another"))
     replayed = seat.ask(prompt("also new", operator="repair"))
     assert (replayed.text, replayed.cost_usd) == ("answer 3", 0.0)
+    with pytest.raises(Exhausted):
+        seat.ask(prompt("one more"))

@@ -29,3 +29,11 @@ def test_a_local_server_never_gets_a_provider_s_key(monkeypatch: pytest.MonkeyPa
     assert key_for(ModelSettings(name="openai/x")) is None  # litellm finds it
     monkeypatch.setenv("LOCAL", "its own")
     assert key_for(ModelSettings(name="openai/x", api_base="http://127.0.0.1:1/v1", api_key_env="LOCAL")) == "its own"
+
+
+def test_the_judge_and_the_compilers_get_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evokern.evaluation.client import _environment
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("MY_MODEL", KEY)
+    assert KEY not in " ".join(_environment().values())  # the judge's, from which all workers descend

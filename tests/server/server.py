@@ -101,6 +101,10 @@ class ModelServer:
         """A model of a task file's ``models:`` list that is served here."""
         return {"name": name, "api_base": self.url, **settings}
 
+    def fates(self) -> Counter[str]:
+        """What the requests met."""
+        return Counter(request.fate for request in self.requests)
+
     # Called by the handler's threads -------------------------------------------------------------------------------
 
     def admit(self, body: dict[str, Any], authorization: str) -> tuple[str, random.Random]:
