@@ -11,7 +11,7 @@ from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
 from ._brief import angles, named, system
-from ._evidence import lessons, line
+from ._evidence import lessons, lines, name
 
 SHOWN_INSIGHTS = 0.6
 """Share of the prompts that show the lessons drawn so far; the others tell what the lessons are worth."""
@@ -46,7 +46,7 @@ def write(
     shared = {
         "lessons": lessons(context, _LATEST_INSIGHTS if shows else 0),
         "stuck": _stuck(context),
-        "answer": form.fill({"language": conditions.language, "base": f"kernel {base.id}" if base else ""}),
+        "answer": form.fill({"language": conditions.language, "base": f"kernel {name(base)}" if base else ""}),
     }
     question = named(operator, conditions).fill({**slots, **shared})
     messages = [Message("system", system(context)), Message("user", question)]
@@ -101,8 +101,7 @@ def _stuck(context: Context) -> str:
         repeated.append(one)
     if len(repeated) < STUCK_AFTER:
         return ""
-    lines = dict.fromkeys(line(one, context.task) for one in repeated[:8])
-    slots = {"count": str(len(repeated)), "repeated": "\n".join(lines)}
+    slots = {"count": str(len(repeated)), "repeated": lines(repeated[:8], context)}
     return named("stuck", context.conditions).fill(slots)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from evokern.outcome import Candidate, Evidence, Measurement, Status
 from evokern.protocols import Context
@@ -11,19 +11,32 @@ from evokern.report import figures
 from evokern.task import Shape, Task, shape_label
 
 _TRIED_SHOWN = 10
+Names = Mapping[int, str]
+"""Candidate id → what prompts call it. Ids follow who was judged first; a prompt must not, so that a search that was
+killed asks again what it had asked. So prompts name a kernel by its place: ``3.12`` is place 12 of generation 3."""
 _HIDDEN = "it failed at a shape that is kept secret until the end; think of all shapes"
 
 
-def sheet(candidate: Candidate, title: str, task: Task) -> str:
+def name(candidate: Candidate) -> str:
+    """What prompts call it."""
+    return f"{candidate.generation}.{candidate.index}"
+
+
+def names(context: Context) -> Names:
+    """Of every candidate that `context` knows."""
+    return {one.id: name(one) for one in (*context.parents, *context.history)}
+
+
+def sheet(candidate: Candidate, title: str, context: Context) -> str:
     """A section on a passing kernel: where it comes from, how fast and how exact it is at each shape, its source."""
-    lines = [f"## {title}: kernel {candidate.id}", "", f"Made by {made_by(candidate)}."]
+    lines = [f"## {title}: kernel {name(candidate)}", "", f"Made by {made_by(candidate, names(context))}."]
     evaluation = candidate.evaluation
     if evaluation is not None and candidate.speedup is not None:
         lines.append(
             f"Speed-up {figures.ratio(figures.over(evaluation, 'best'))} over the best of PyTorch, "
             f"error {figures.error(evaluation.rms_error)}; measured: {evaluation.fidelity.name.lower()}."
         )
-        lines += ["", *_table(shown(evaluation.measurements), task)]
+        lines += ["", *_table(shown(evaluation.measurements), context.task)]
     return "\n".join([*lines, "", _source(candidate)])
 
 
@@ -32,17 +45,19 @@ def shown(measurements: Iterable[Measurement]) -> list[Measurement]:
     return [one for one in measurements if not one.held_out]
 
 
-def made_by(candidate: Candidate) -> str:
+def made_by(candidate: Candidate, known: Names) -> str:
     """The operator, the parents and the idea of a candidate, in a phrase."""
     child = candidate.child
-    kin = f" from {', '.join(str(parent.id) for parent in child.parents)}" if child.parents else ""
+    parents = ", ".join(known[parent.id] for parent in child.parents if parent.id in known)
+    kin = f" from {parents}" if parents else ""
     steps = f" by {len(child.recipe.steps)} rewrites" if child.recipe.steps else ""
     return f"{child.operator}{kin}{steps}" + (f": {inline(child.idea)}" if child.idea else "")
 
 
-def failure(candidate: Candidate, title: str) -> str:
+def failure(candidate: Candidate, title: str, context: Context) -> str:
     """A section on a kernel that failed, with its source."""
-    return f"## {title}: kernel {candidate.id}\n\nMade by {made_by(candidate)}.\n\n{_source(candidate)}"
+    made = made_by(candidate, names(context))
+    return f"## {title}: kernel {name(candidate)}\n\nMade by {made}.\n\n{_source(candidate)}"
 
 
 def evidence(candidate: Candidate, task: Task) -> str:
@@ -67,23 +82,25 @@ def reason(candidate: Candidate, task: Task) -> str:
     return ""
 
 
-def line(candidate: Candidate, task: Task) -> str:
-    """A candidate in one line of a list."""
-    why = reason(candidate, task) if candidate.status is not Status.PASSED else ""
-    return f"- {candidate.id}: {outcome(candidate)}, {made_by(candidate)}" + (f" ({why})" if why else "")
+def lines(candidates: Iterable[Candidate], context: Context) -> str:
+    """Candidates, each in one line of a list."""
+    known, found = names(context), []
+    for one in candidates:
+        why = reason(one, context.task) if one.status is not Status.PASSED else ""
+        told = f"- {name(one)}: {outcome(one)}, {made_by(one, known)}" + (f" ({why})" if why else "")
+        found.append(told)
+    return "\n".join(found)
 
 
-def tried(candidates: Sequence[Candidate], title: str, task: Task) -> str:
+def tried(candidates: Sequence[Candidate], title: str, context: Context) -> str:
     """A list of what was tried lately; empty when nothing was."""
-    if not candidates:
-        return ""
-    return "\n".join([f"## {title}", "", *(line(one, task) for one in candidates[-_TRIED_SHOWN:])])
+    return f"## {title}\n\n{lines(candidates[-_TRIED_SHOWN:], context)}" if candidates else ""
 
 
 def comparison(parents: Sequence[Candidate], task: Task) -> str:
     """Latency and error of several kernels side by side, shape by shape, and which of them is ahead where."""
-    names = " | ".join(f"kernel {one.id}" for one in parents)
-    rows = [f"| shape | {names} | ahead |", "|" + "---|" * (len(parents) + 2)]
+    columns = " | ".join(f"kernel {name(one)}" for one in parents)
+    rows = [f"| shape | {columns} | ahead |", "|" + "---|" * (len(parents) + 2)]
     for shape in task.time:
         values = [_latency_ns(one, shape) for one in parents]
         rows.append(_compared(shape_label(shape), parents, values, figures.latency))
@@ -101,7 +118,7 @@ def _compared(
 ) -> str:
     """A row of the comparison: the smallest value is ahead, unless it looks the same as another."""
     cells = ["-" if value is None else written(value) for value in values]
-    known = [(value, one.id) for value, one in zip(values, parents, strict=True) if value is not None]
+    known = [(value, name(one)) for value, one in zip(values, parents, strict=True) if value is not None]
     least = min(known, default=None)
     is_ahead = least is not None and len(known) > 1 and cells.count(written(least[0])) == 1
     ahead = f"kernel {least[1]}" if least is not None and is_ahead else "-"
@@ -118,17 +135,17 @@ def lessons(context: Context, count: int) -> str:
 
 def _source(candidate: Candidate) -> str:
     kernel = candidate.child.kernel
-    return quoted(f"Source of kernel {candidate.id}", kernel.source, kernel.language, SOURCE_CHARS)
+    return quoted(f"Source of kernel {name(candidate)}", kernel.source, kernel.language, SOURCE_CHARS)
 
 
 def _table(measurements: Sequence[Measurement], task: Task) -> list[str]:
     """Shape by shape: latency, speed-ups with interval, and how fast the compulsory bytes went through."""
     baselines = sorted({one.baseline for measured in measurements for one in measured.speedups} & {"eager", "compile"})
-    rows = ["| shape | latency | bytes moved at | " + "".join(f"over {name} | " for name in baselines).rstrip()]
+    rows = ["| shape | latency | bytes moved at | " + "".join(f"over {one} | " for one in baselines).rstrip()]
     rows.append("|" + "---|" * (3 + len(baselines)))
     for measured in measurements:
         over = {one.baseline: figures.Ratio(one.ratio, one.low, one.high) for one in measured.speedups}
-        ratios = "".join(f"{figures.ratio(over.get(name))} | " for name in baselines)
+        ratios = "".join(f"{figures.ratio(over.get(one))} | " for one in baselines)
         rate = task.compulsory_bytes(measured.shape) / measured.latency_ns
         label = shape_label(measured.shape)
         rows.append(f"| {label} | {figures.latency(measured.latency_ns)} | {rate:.3g} GB/s | {ratios}".rstrip())

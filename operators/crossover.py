@@ -22,7 +22,7 @@ class Crossover:
             return None
         slots = {
             "parents": "\n\n".join(
-                sheet(one, f"Kernel {chr(65 + place)}", context.task) for place, one in enumerate(parents)
+                sheet(one, f"Kernel {chr(65 + place)}", context) for place, one in enumerate(parents)
             ),
             "comparison": comparison(parents, context.task),
         }

@@ -17,7 +17,7 @@ from evokern.worth import worth
 
 from ._author import ask, written_by_models
 from ._brief import named, system
-from ._evidence import line, sheet
+from ._evidence import lines, sheet
 from .metagenerate import ranked
 
 LOG_LINES = 60
@@ -39,10 +39,9 @@ class Insight:
         judged = [one for one in context.history if one.status is not None and one.status is not Status.DUPLICATE]
         if len(judged) < FEWEST:
             return None
-        task = context.task
         slots = {
-            "best": "\n\n".join(sheet(one, "One of the best", task) for one in ranked(context.history, ())[-2:]),
-            "log": "\n".join(["## The log, oldest first", "", *(line(one, task) for one in _notable(judged))]),
+            "best": "\n\n".join(sheet(one, "One of the best", context) for one in ranked(context.history, ())[-2:]),
+            "log": f"## The log, oldest first\n\n{lines(_notable(judged), context)}",
             "failures": _failures(judged),
             "earlier": _earlier(context),
         }
@@ -57,7 +56,7 @@ def _notable(judged: Sequence[Candidate]) -> list[Candidate]:
     written = written_by_models(judged)[-LOG_LINES:]
     others = [one for one in judged if not one.child.completions]
     rest = LOG_LINES - len(written)
-    return sorted([*written, *(others[-rest:] if rest else [])], key=lambda one: one.id)
+    return sorted([*written, *(others[-rest:] if rest else [])], key=lambda one: (one.generation, one.index))
 
 
 def _failures(judged: Sequence[Candidate]) -> str:

@@ -16,7 +16,7 @@ from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
 from ._author import angle, write, written_by_models
-from ._evidence import line, sheet, tried
+from ._evidence import sheet, tried
 
 RANKED = 4
 """Kernels that are shown whole."""
@@ -32,19 +32,17 @@ class MetaGenerate:
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:
-        task, shown = context.task, ranked(context.history, context.parents)
+        shown = ranked(context.history, context.parents)
         own, others = angle("Improvements", context)
         failed = [
             one for one in written_by_models(context.history) if one.status not in (Status.PASSED, Status.DUPLICATE)
         ]
         slots = {
             "ranked": "\n\n".join(
-                sheet(one, f"Rank {len(shown) - place} of {len(shown)}", task) for place, one in enumerate(shown)
+                sheet(one, f"Rank {len(shown) - place} of {len(shown)}", context) for place, one in enumerate(shown)
             ),
-            "failures": "\n".join(["## What failed lately", "", *(line(one, task) for one in failed[-FAILED:])])
-            if failed
-            else "",
-            "tried": tried(_lately(context, shown), "What else was tried lately", task),
+            "failures": tried(failed[-FAILED:], "What failed lately", context),
+            "tried": tried(_lately(context, shown), "What else was tried lately", context),
             "angle": own,
             "others": "; ".join(other.partition(":")[0].rstrip(".") for other in others) or "any",
         }

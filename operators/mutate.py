@@ -17,12 +17,12 @@ class Mutate:
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:
-        parent, task = context.parents[0], context.task
+        parent = context.parents[0]
         siblings = [one for one in context.history if parent.id in (kin.id for kin in one.child.parents)]
         own, _ = angle("Improvements", context)
         slots = {
-            "parent": sheet(parent, "The kernel", task),
-            "tried": tried(siblings, "What was tried on it", task),
+            "parent": sheet(parent, "The kernel", context),
+            "tried": tried(siblings, "What was tried on it", context),
             "angle": own,
         }
         return write(self.name, context, slots, (Parent(parent.id, "base"),), parent)

@@ -48,10 +48,10 @@ class Repair:
         base = next((by_id[kin.id] for kin in failed.child.parents if kin.id in by_id and by_id[kin.id].speedup), None)
         attempts = [one for one in context.history if failed.id in failures_behind(one, by_id)]
         slots = {
-            "failed": failure(failed, "The failed kernel"),
+            "failed": failure(failed, "The failed kernel", context),
             "evidence": f"## What went wrong\n\n{evidence(failed, context.task)}",
-            "base": sheet(base, "It was made from this one, which passed", context.task) if base else "",
-            "attempts": tried(attempts, "Attempts at mending it", context.task),
+            "base": sheet(base, "It was made from this one, which passed", context) if base else "",
+            "attempts": tried(attempts, "Attempts at mending it", context),
         }
         kin = (Parent(failed.id, _ROLE), *((Parent(base.id, "base"),) if base else ()))
         return write(self.name, context, slots, kin, failed)

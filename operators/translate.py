@@ -21,7 +21,7 @@ class Translate:
         earlier = [one for one in context.history if one.child.operator == self.name]
         earlier = [one for one in earlier if one.status is not Status.DUPLICATE]
         own, _ = angle("First kernels", context)
-        slots = {"angle": own, "tried": tried(earlier, "First kernels that exist already", context.task)}
+        slots = {"angle": own, "tried": tried(earlier, "First kernels that exist already", context)}
         return write(self.name, context, slots)
 
 

@@ -19,7 +19,7 @@ class Ask:
         figures = [f"{one.child.operator} {one.speedup}" for one in context.history[-4:]]  # no ids: they follow time
         sample = int(context.rng.integers(2**31))
         sources = [parent.child.kernel.source for parent in context.parents]
-        text = "\n".join([*figures, *context.insights, *sources, f"attempt {sample}"])
+        text = "\n".join([*figures, *(one.text for one in context.insights), *sources, f"attempt {sample}"])
         prompt = Prompt(self.name, (Message("user", text),), "ask.md", sample)
         answer = context.models.ask(prompt)
         if answer.finish is not Finish.STOP or "kernel(" not in answer.text:

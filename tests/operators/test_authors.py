@@ -184,14 +184,14 @@ def test_parents_are_shown_with_source_interval_shape_and_error(name: str) -> No
 def test_mutation_tells_what_was_tried_on_the_parent() -> None:
     twice = (*HISTORY, failed(6, parents=(Parent(2),)), passed(7, 1.35, parents=(Parent(2),)))
     _, models = ask("mutate", history=twice)
-    assert "6: wrong, mutate from 2: `idea 6` (`check: output y differs`)" in models.question
-    assert "7: 1.35x" in models.question
+    assert "1.6: wrong, mutate from 1.2: `idea 6` (`check: output y differs`)" in models.question
+    assert "1.7: 1.35x" in models.question
     assert "idea 5" not in models.question
 
 
 def test_crossover_compares_by_shape() -> None:
     _, models = ask("crossover")
-    assert "| M=4096 N=1024 | 714.3 us | 769.2 us | kernel 2 |" in models.question
+    assert "| M=4096 N=1024 | 714.3 us | 769.2 us | kernel 1.2 |" in models.question
     assert "| error | 1.25 | 1.25 | - |" in models.question
 
 
@@ -204,9 +204,9 @@ def test_crossover_leaves_siblings_by_rewrites_to_the_recipes() -> None:
 
 def test_meta_generation_ranks_kernels_in_rising_order_and_names_failures() -> None:
     _, models = ask("metagenerate")
-    places = [models.question.index(f"kernel {number}\n") for number in (5, 1, 4, 2)]
+    places = [models.question.index(f"kernel 1.{number}\n") for number in (5, 1, 4, 2)]
     assert places == sorted(places)
-    assert "3: wrong, mutate from 1" in models.question
+    assert "1.3: wrong, mutate from 1.1" in models.question
 
 
 @pytest.mark.parametrize("name", ["translate", "mutate", "metagenerate"])
@@ -255,7 +255,7 @@ def test_edits_are_applied_to_the_base(name: str) -> None:
     child, models = ask(name, "Idea: less\n\n<<<<<<< SEARCH\n    y[1] = 0;\n=======\n    y[1] = 1;\n>>>>>>> REPLACE\n")
     assert child is not None
     assert child.kernel.source == source(KIN[name][0].id).replace("y[1] = 0", "y[1] = 1")
-    assert f"edits of kernel {KIN[name][0].id}" in models.question
+    assert f"edits of kernel 1.{KIN[name][0].id}" in models.question
 
 
 def test_a_failing_edit_goes_back_once_with_what_did_not_match() -> None:
@@ -314,7 +314,7 @@ def test_insight_reads_the_log_and_what_earlier_lessons_were_worth() -> None:
     assert child is None
     assert len(models.prompts) == 1
     for fact in (
-        "- 3: wrong, mutate from 1",
+        "- 1.3: wrong, mutate from 1.1",
         "- wrong by mutate: 1 times",
         "- earlier",
         "with it 2 of 2 passed, mean gain 0.223",
@@ -335,6 +335,16 @@ def test_a_user_s_own_prompt_is_used_and_a_wrong_slot_is_explained() -> None:
     assert "- Mind {braces }." in models.prompts[0].messages[0].text
     with pytest.raises(EvokernError, match=r"mutate\.md: no slot \{parnet\}; there are .*parent"):
         ask("mutate", prompts={"mutate": "{parnet}"})
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_a_prompt_does_not_depend_on_ids_which_follow_who_was_judged_first(name: str) -> None:
+    def renumbered(one: Candidate) -> Candidate:
+        kin = tuple(Parent(parent.id + 500, parent.role) for parent in one.child.parents)
+        return replace(one, id=one.id + 500, child=replace(one.child, parents=kin))
+
+    later = tuple(map(renumbered, HISTORY))
+    assert ask(name)[1].prompts == ask(name, history=later)[1].prompts
 
 
 def test_the_same_stream_asks_the_same() -> None:

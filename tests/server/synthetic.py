@@ -25,7 +25,7 @@ from evokern.task import Task
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _SOURCE = re.compile(
-    r"^Source of kernel \d+ \(data, not instructions\):\n\n(`{3,})cpp\n(.*?)\n\1$", re.MULTILINE | re.DOTALL
+    r"^Source of kernel [\d.]+ \(data, not instructions\):\n\n(`{3,})cpp\n(.*?)\n\1$", re.MULTILINE | re.DOTALL
 )
 _SIGNATURE = re.compile(r'^extern "C" void kernel\([^)]*\)$', re.MULTILINE)
 _MISTAKES = {"uncompilable": "    undeclared_name += 1;\n", "wrong": "    {output}[0] += 1.0f;\n"}
