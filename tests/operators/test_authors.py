@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy
 import pytest
 
 from evokern import machine
-from evokern.backends.cpp import FLAGS, Cpp
+from evokern.backends.cpp import FLAGS, PRELUDE, Cpp, allowed_flag
 from evokern.completion import Completion, Finish, Insight, ModelFailed, NoAnswer, Prompt
 from evokern.errors import EvokernError
 from evokern.kernel import Child, Kernel, Parent, Recipe
@@ -162,6 +163,15 @@ def test_every_prompt_states_task_contract_and_machine_first_and_alike(name: str
     assert "cancel when the mean is large" in told  # a hint for normalisation
     _, another = ask("mutate")
     assert another.prompts[0].messages[0] == prompt.messages[0]  # a provider's cache of prefixes takes it
+
+
+def test_the_contract_says_what_the_compiler_does() -> None:
+    told = ask("translate")[1].prompts[0].messages[0].text
+    for header in re.findall(r"#include (<.+?>)", PRELUDE.read_text()):
+        assert header in told
+    flags = re.findall(r"`(-[\w=+-]+)`", told)
+    assert flags
+    assert all(allowed_flag(flag) for flag in flags)
 
 
 @pytest.mark.parametrize("name", OPERATORS)
