@@ -86,7 +86,8 @@ def lines(candidates: Iterable[Candidate], context: Context) -> str:
     """Candidates, each in one line of a list."""
     known, found = names(context), []
     for one in candidates:
-        why = reason(one, context.task) if one.status is not Status.PASSED else ""
+        speaks = one.status not in (Status.PASSED, Status.DUPLICATE)  # a duplicate's evidence is the id of its twin
+        why = reason(one, context.task) if speaks else ""
         told = f"- {name(one)}: {outcome(one)}, {made_by(one, known)}" + (f" ({why})" if why else "")
         found.append(told)
     return "\n".join(found)

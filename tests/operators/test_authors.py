@@ -353,8 +353,10 @@ def test_a_prompt_does_not_depend_on_ids_which_follow_who_was_judged_first(name:
         kin = tuple(Parent(parent.id + 500, parent.role) for parent in one.child.parents)
         return replace(one, id=one.id + 500, child=replace(one.child, parents=kin))
 
-    later = tuple(map(renumbered, HISTORY))
-    assert ask(name)[1].prompts == ask(name, history=later)[1].prompts
+    twins = [Evidence("duplicate", f"the same as candidate {id}, up to comments and white space") for id in (2, 502)]
+    first, later = (failed(9, Status.DUPLICATE, (Parent(2),), twin) for twin in twins)
+    history = (*map(renumbered, HISTORY), renumbered(later))
+    assert ask(name, history=(*HISTORY, first))[1].prompts == ask(name, history=history)[1].prompts
 
 
 def test_the_same_stream_asks_the_same() -> None:
