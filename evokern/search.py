@@ -283,7 +283,7 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     Raises:
         EvokernError: neither seed kernel nor model, an unknown plug-in, or an archive that can't be used.
     """
-    settings = with_replayed_models(settings)
+    settings = with_replayed_models(settings, archive)
     if not settings.seeds and not settings.models:
         raise EvokernError(
             "no seed kernel: name at least one under `seeds:`, e.g. seeds: [layernorm.cpp], or a model that writes the "

@@ -26,7 +26,8 @@ from evokern.evolve import evolve
 from evokern.history import Archive
 from evokern.search import begin, resume
 from evokern.settings import load
-from tests.benchmarks.pipeline import TASK, answers, with_ask
+from tests.benchmarks.kill import EXAMPLE
+from tests.benchmarks.pipeline import answers, with_ask
 from tests.server.server import ModelServer
 from tests.test_resume_kill import MadeUp
 
@@ -49,7 +50,7 @@ def survive(folder: Path, kills: int, life_s: float, generations: int, seed: int
     """Kills and resumes a search until it ends by itself; checks what it must."""
     chance, archive = random.Random(seed), folder / "a.db"
     met = 0
-    with ModelServer(answers(load(TASK, {}).seeds[0].source), latency_s=0.05) as server:
+    with ModelServer(answers(load(EXAMPLE).seeds[0].source), latency_s=0.05) as server:
         answered: list[tuple[int, set[str]]] = []
         while True:
             began = len(server.requests)
@@ -105,7 +106,7 @@ def live(archive: Path, url: str, generations: int) -> None:
         "search.in_flight": 3,
     }
     started = archive.exists() and bool(Archive(archive).runs())
-    search = resume(archive, evaluator=MadeUp()) if started else begin(load(TASK, changes), archive, MadeUp())
+    search = resume(archive, evaluator=MadeUp()) if started else begin(load(EXAMPLE, changes), archive, MadeUp())
     with search:
         for _ in evolve(search):
             pass
