@@ -133,9 +133,7 @@ class Search:
             return False
         if isinstance(self._flow, Pipeline) and self._flow.is_dry:
             return False
-        if self.generation == 0:
-            return True
-        return not self._is_spent()
+        return (self.generation == 0 and bool(self.settings.seeds)) or not self._is_spent()
 
     @property
     def is_complete(self) -> bool:

@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,10 @@ def survive(folder: Path, kills: int, life_s: float, generations: int, seed: int
             began = len(server.requests)
             command = [sys.executable, "-m", "tests.benchmarks.kill_models", "--child", str(archive), server.url]
             with subprocess.Popen([*command, "--generations", str(generations)], cwd=Path(__file__).parents[2]) as life:
-                while life.poll() is None and (met == kills or len(server.requests) == began):
-                    time.sleep(0.005)
+                while met == kills or len(server.requests) == began:  # it ends, or its first call comes
+                    with suppress(subprocess.TimeoutExpired):
+                        life.wait(0.01)
+                        break
                 if met < kills:
                     try:
                         life.wait(chance.uniform(0.0, life_s))

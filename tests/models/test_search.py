@@ -186,6 +186,14 @@ def test_a_budget_of_device_time_ends_the_search(model_server: Serve, tmp_path: 
     assert sum(evaluation.judge_s for one in history for evaluation in one.evaluations) == 6.0
 
 
+def test_without_a_seed_generation_0_is_paid_for_within_the_budget(model_server: Serve, tmp_path: Path):
+    server = model_server(another_kernel)
+    seedless = settings(server, search__operators=["ask_from_nothing"], budget__evaluations=2, budget__calls=4)
+    history = finish(begin(seedless.model_copy(update={"seeds": ()}), tmp_path / "a.db", Oracle()))
+    assert sum(len(one.evaluations) for one in history) == 2
+    assert len(server.requests) <= 4
+
+
 def test_lessons_are_drawn_now_and_then_and_shown_to_later_children(model_server: Serve, tmp_path: Path):
     def answer(messages: Sequence[dict[str, str]]) -> str:
         text = messages[-1]["content"]
