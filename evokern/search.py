@@ -133,9 +133,7 @@ class Search:
             return False
         if isinstance(self._flow, Pipeline) and self._flow.is_dry:
             return False
-        if self.generation == 0:
-            return True
-        return not self._is_spent()
+        return (self.generation == 0 and bool(self.settings.seeds)) or not self._is_spent()
 
     @property
     def is_complete(self) -> bool:
@@ -283,7 +281,7 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     Raises:
         EvokernError: neither seed kernel nor model, an unknown plug-in, or an archive that can't be used.
     """
-    settings = with_replayed_models(settings)
+    settings = with_replayed_models(settings, archive)
     if not settings.seeds and not settings.models:
         raise EvokernError(
             "no seed kernel: name at least one under `seeds:`, e.g. seeds: [layernorm.cpp], or a model that writes the "

@@ -34,13 +34,19 @@ def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
         raise
 
 
-def with_replayed_models(settings: Settings) -> Settings:
+def with_replayed_models(settings: Settings, archive: Path) -> Settings:
     """`settings` with the models of the run that they replay, unless they have their own.
 
     Raises:
-        EvokernError: the archive can't be read, or no model was asked in it.
+        EvokernError: the archive can't be read, no model was asked in it, or it is the one to be written.
     """
-    if settings.replay is None or settings.models:
+    if settings.replay is None:
+        return settings
+    if Path(settings.replay).resolve() == archive.resolve():
+        raise EvokernError(
+            f"archive {archive}: a search is replayed into another archive; name one with --archive PATH"
+        )
+    if settings.models:
         return settings
     with closing(_replayed(settings.replay)) as recorded:
         models = Settings.rebuilt(recorded.recall().run.settings).models

@@ -16,7 +16,7 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from evokern.evolve import evolve
 from evokern.history import Archive
 from evokern.search import begin, resume
 from evokern.settings import load
-from tests.benchmarks.pipeline import TASK, answers, with_ask
+from tests.benchmarks.kill import EXAMPLE
+from tests.benchmarks.pipeline import answers, with_ask
 from tests.server.server import ModelServer
 from tests.test_resume_kill import MadeUp
 
@@ -49,14 +50,16 @@ def survive(folder: Path, kills: int, life_s: float, generations: int, seed: int
     """Kills and resumes a search until it ends by itself; checks what it must."""
     chance, archive = random.Random(seed), folder / "a.db"
     met = 0
-    with ModelServer(answers(load(TASK, {}).seeds[0].source), latency_s=0.05) as server:
+    with ModelServer(answers(load(EXAMPLE).seeds[0].source), latency_s=0.05) as server:
         answered: list[tuple[int, set[str]]] = []
         while True:
             began = len(server.requests)
             command = [sys.executable, "-m", "tests.benchmarks.kill_models", "--child", str(archive), server.url]
             with subprocess.Popen([*command, "--generations", str(generations)], cwd=Path(__file__).parents[2]) as life:
-                while life.poll() is None and (met == kills or len(server.requests) == began):
-                    time.sleep(0.005)
+                while met == kills or len(server.requests) == began:  # it ends, or its first call comes
+                    with suppress(subprocess.TimeoutExpired):
+                        life.wait(0.01)
+                        break
                 if met < kills:
                     try:
                         life.wait(chance.uniform(0.0, life_s))
@@ -105,7 +108,7 @@ def live(archive: Path, url: str, generations: int) -> None:
         "search.in_flight": 3,
     }
     started = archive.exists() and bool(Archive(archive).runs())
-    search = resume(archive, evaluator=MadeUp()) if started else begin(load(TASK, changes), archive, MadeUp())
+    search = resume(archive, evaluator=MadeUp()) if started else begin(load(EXAMPLE, changes), archive, MadeUp())
     with search:
         for _ in evolve(search):
             pass

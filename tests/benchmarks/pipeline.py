@@ -123,6 +123,7 @@ def main() -> None:
             "search.in_flight": options.in_flight,
             "search.generations": options.generations,
             "evaluation.threads": 1,
+            "budget.time_s": 86_400.0,  # generations end it, not the task's own budget
         }
         settings = load(TASK, changes)
         for name, flow in (("ahead", Pipeline), ("barrier", Barrier)):

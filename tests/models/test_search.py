@@ -135,7 +135,7 @@ def test_the_same_answers_and_figures_give_the_same_search_however_threads_run(m
 
 
 def test_children_of_the_next_generation_are_judged_while_one_is_on_its_way(model_server: Serve, tmp_path: Path):
-    server = model_server(another_kernel, Mischief(hung=0.2), seed=2)
+    server = model_server(another_kernel, Mischief(hung=0.5), seed=1)
     slow = settings(server, models=[server.entry(timeout_s=0.3)], search__offspring=2, search__in_flight=4)
     with begin(slow, tmp_path / "a.db", Judge()) as search:
         order = [(one.generation, one.index) for one in evolve(search) if isinstance(one, Candidate)]
@@ -186,6 +186,14 @@ def test_a_budget_of_device_time_ends_the_search(model_server: Serve, tmp_path: 
     assert sum(evaluation.judge_s for one in history for evaluation in one.evaluations) == 6.0
 
 
+def test_without_a_seed_generation_0_is_paid_for_within_the_budget(model_server: Serve, tmp_path: Path):
+    server = model_server(another_kernel)
+    seedless = settings(server, search__operators=["ask_from_nothing"], budget__evaluations=2, budget__calls=4)
+    history = finish(begin(seedless.model_copy(update={"seeds": ()}), tmp_path / "a.db", Oracle()))
+    assert sum(len(one.evaluations) for one in history) == 2
+    assert len(server.requests) <= 4
+
+
 def test_lessons_are_drawn_now_and_then_and_shown_to_later_children(model_server: Serve, tmp_path: Path):
     def answer(messages: Sequence[dict[str, str]]) -> str:
         text = messages[-1]["content"]
@@ -211,6 +219,12 @@ def test_a_replay_runs_the_search_again_without_a_model(model_server: Serve, tmp
     again = settings(server, replay=str(tmp_path / "a.db"), models=[])
     assert proposals(finish(begin(again, tmp_path / "b.db", Judge()))) == proposals(played)
     assert len(server.requests) == asked
+
+
+def test_a_replay_does_not_write_into_what_it_reads(tmp_path: Path):
+    again = load(TASK, {"replay": str(tmp_path / "a.db")})
+    with pytest.raises(EvokernError, match="into another archive"):
+        begin(again, tmp_path / "a.db", Judge())
 
 
 def test_an_archive_without_answers_cannot_be_replayed(tmp_path: Path):
