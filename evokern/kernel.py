@@ -100,6 +100,10 @@ class Child:
     parents: tuple[Parent, ...] = ()
     idea: str = ""
     """One line: what was tried, for people and for prompts."""
+    completions: tuple[int, ...] = ()
+    """Ids, in the paid-for log, of the model's answers that it was made from: prompt, model and cost hang on them."""
+    insights: tuple[int, ...] = ()
+    """Ids, in the same log, of the lessons that the model was shown when it made this one: what they are worth."""
 
 
 def normalise(source: str) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "asimd": 128}
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -28,6 +30,10 @@ class Machine:
     compiler: str | None
     """The C++ compiler and its version; None when there is none."""
     gpus: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+    """Those of the first core, smallest first: ``L1 data 48K``, ``L3 307200K (shared by 2 cores)``."""
+    vector_bits: int = 0
+    """Width of the widest vector registers; 0 where the system does not tell."""
 
 
 def describe() -> Machine:
@@ -46,6 +52,8 @@ def describe() -> Machine:
         torch=torch,
         compiler=f"{' '.join(command)}: {compiler_version(command)}" if command else None,
         gpus=_gpus(),
+        caches=_caches(),
+        vector_bits=_vector_bits(),
     )
 
 
@@ -82,6 +90,31 @@ def cpu_model() -> str:
 def cpu_features() -> str:
     """The instruction sets that ``-march=native`` may use here; empty where the system does not list them."""
     return _cpu_field("flags") or _cpu_field("Features")
+
+
+def _caches() -> tuple[str, ...]:
+    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    return tuple(filter(None, (_cache(folder) for folder in folders)))
+
+
+def _cache(folder: Path) -> str:
+    """One cache as the system lists it; empty for instructions, and for what it does not tell."""
+    try:
+        level, kind, size, sharers = (
+            (folder / name).read_text().strip() for name in ("level", "type", "size", "shared_cpu_list")
+        )
+    except OSError:
+        return ""
+    cores = sum(
+        int(last or first) - int(first) + 1 for first, _, last in (s.partition("-") for s in sharers.split(","))
+    )
+    shared = f" (shared by {cores} cores)" if cores > 1 else ""
+    return "" if kind == "Instruction" else f"L{level}{' data' if kind == 'Data' else ''} {size}{shared}"
+
+
+def _vector_bits() -> int:
+    features = cpu_features().split()
+    return next((bits for name, bits in _VECTOR_BITS.items() if name in features), 0)
 
 
 def _cpu_field(name: str) -> str:

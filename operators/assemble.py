@@ -21,7 +21,7 @@ from evokern.outcome import Candidate
 from evokern.protocols import Context
 
 from ._recipes import replayer
-from .mutate import edit, rewrite_odds
+from .mutate_recipe import edit, rewrite_odds
 
 DRAWS = 10
 """Draws from the posterior until one gives a kernel that is not known yet."""

@@ -24,8 +24,20 @@ from evokern.task import Compare, Precision
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-LIGHT = ("errors", "task", "kernel", "outcome", "protocols", "registry", "settings", "machine", "front", "lineage")
-HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas")
+LIGHT = (
+    "errors",
+    "task",
+    "kernel",
+    "completion",
+    "outcome",
+    "protocols",
+    "registry",
+    "settings",
+    "machine",
+    "front",
+    "lineage",
+)
+HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas", "litellm")
 README = (ROOT / "README.md").read_text()
 
 
@@ -111,6 +123,13 @@ def test_light_modules_stay_light(name: str):
 
 def test_help_comes_without_the_libraries_of_a_search():
     code = "import evokern.cli, sys; print(*sorted(set(sys.modules) & {'numpy', 'pydantic', 'torch', 'rich', 'deap'}))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", ["evaluation.judge", "evaluation.baseline", "compiler", "redteam.suite"])
+def test_what_touches_candidates_has_nothing_of_models(name: str):
+    code = f"import evokern.{name}, sys; print(*(one for one in sys.modules if one in ('litellm', 'evokern.models')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

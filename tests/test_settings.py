@@ -11,7 +11,7 @@ import pytest
 from evokern import machine
 from evokern.errors import EvokernError
 from evokern.outcome import Cache
-from evokern.settings import Settings, choose_backend, json_schema, load, load_for
+from evokern.settings import ModelSettings, Settings, choose_backend, json_schema, load, load_for
 from evokern.task import Compare, DType, Precision, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -133,6 +133,14 @@ def test_seeds_are_read_from_beside_the_file(write, tmp_path):
     assert [(kernel.source, kernel.language) for kernel in settings.seeds] == [("// a kernel\n", "cpp")]
 
 
+def test_own_prompts_are_read_and_kept_with_the_settings(write, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "mutate.md").write_text("Faster, please: {parent}")
+    settings = load(write("", "prompts: mine\n"))
+    assert settings.prompts == {"mutate": "Faster, please: {parent}"}
+    assert Settings.rebuilt(settings.model_dump_json()).prompts == settings.prompts
+
+
 def test_overrides_beat_the_file(write):
     path = write("", "search: {generations: 4}\n")
     settings = load(path, {"search.generations": 9, "budget.time_s": 5, "archive": Path("here.db")})
@@ -146,6 +154,26 @@ def test_settings_survive_an_archive(write):
     assert rebuilt.task.hash == settings.task.hash
     assert rebuilt.evaluation == settings.evaluation
     assert (rebuilt.search.seed, rebuilt.search.operators) == (3, ["mutate"])
+
+
+def test_models_are_named_or_described(write):
+    written = "models: [openai/a, {name: openai/b, weight: 2, temperature: 0.5, api_base: 'http://localhost:1/v1'}]\n"
+    path = write("", written)
+    one, two = load(path).models
+    assert one == ModelSettings(name="openai/a")
+    assert (two.name, two.weight, two.temperature, two.api_base) == ("openai/b", 2, 0.5, "http://localhost:1/v1")
+    assert Settings.rebuilt(load(path).model_dump_json()).models == (one, two)
+    chosen = load(path, {"models": ["openai/b", "openai/c"]}).models  # what the file says of a model is kept
+    assert chosen == (two, ModelSettings(name="openai/c"))
+    assert load(path, {"models": [{"name": "openai/d", "max_tokens": 9}]}).models[0].max_tokens == 9
+
+
+def test_the_environment_names_models_where_nobody_else_does(write, monkeypatch):
+    path = write()
+    assert load(path).models == ()
+    monkeypatch.setenv("EVOKERN_MODEL", "openai/a, openai/b")
+    assert [model.name for model in load(path).models] == ["openai/a", "openai/b"]
+    assert [model.name for model in load(path, {"models": ["openai/c"]}).models] == ["openai/c"]
 
 
 def test_an_override_of_archived_settings_is_checked(write):
@@ -199,10 +227,16 @@ MISTAKES = [
     ("  check:", "  precision: half\n  check:", "6:3", "'ieee', 'tf32' or 'reduced'"),
     ("  check:", "  backward: maybe\n  check:", "6:3", "valid boolean, got 'maybe'"),
     ("", "seeds: [absent.cpp]\n", "8:9", "expected a kernel file at"),
+    ("", "prompts: absent\n", "8:1", "expected a folder of prompts at"),
     ("", "evaluation: {cache: warm}\n", "8:14", "'hot' or 'cold', got 'warm'"),
     ("", "budget: {time_s: -1}\n", "8:10", "greater than 0, got -1"),
     ("", "search: {seed: '1'}\n", "8:10", "valid integer, got '1' (text)"),
     ("", "search: 3\n", "8:1", "got 3"),
+    ("", "models: [{nam: x}]\n", "8:11", "did you mean 'name'"),
+    ("", "models: [{name: x, weight: 0}]\n", "8:20", "greater than 0, got 0"),
+    ("", "models: [{name: x, reasoning_effort: huge}]\n", "8:20", "'high', got 'huge'"),
+    ("", "models: ['']\n", "8:10", "at least 1 character"),
+    ("", "budget: {usd: -1}\n", "8:10", "greater than 0, got -1"),
     ("", "nonsense: 3\n", "8:1", "unknown key"),
     ("", "x: !!python/object:os.system {}\n", "8:1", "unknown key"),
     ("", "archive: !secret x\n", "8:1", "remove the tag"),

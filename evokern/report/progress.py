@@ -22,10 +22,13 @@ class Standing:
     passed: int
     best: Candidate | None
     elapsed_s: float
+    spent: str = ""
+    """On models and device, of what may be spent (`models.account`)."""
 
     def __str__(self) -> str:
         counts = f"{self.proposed} proposed, {self.judged} judged, {self.passed} passed"
-        return f"generation {self.generation}: {self.summary}; {counts}; {figures.seconds(self.elapsed_s)}"
+        parts = (self.summary, counts, self.spent, figures.seconds(self.elapsed_s))
+        return f"generation {self.generation}: {'; '.join(filter(None, parts))}"
 
     @property
     def summary(self) -> str:
@@ -39,7 +42,7 @@ class Standing:
         return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.rms_error)}"
 
 
-def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) -> Standing:
+def standing(generation: int, history: Sequence[Candidate], elapsed_s: float, spent: str = "") -> Standing:
     """Counts over `history`; the best is its leader."""
     return Standing(
         generation=generation,
@@ -48,6 +51,7 @@ def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) ->
         passed=sum(1 for candidate in history if candidate.status is Status.PASSED),
         best=leader(history),
         elapsed_s=elapsed_s,
+        spent=spent,
     )
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
@@ -14,9 +15,11 @@ import pytest
 from evokern.cli.display import LiveTable
 from evokern.cli.watch import watch
 from evokern.evaluation.messages import Baseline
+from evokern.models.ledger import Spending
 from evokern.outcome import Candidate, Fidelity
 from evokern.protocols import Generation
 from evokern.report.progress import claim_line, standing
+from evokern.settings import BudgetSettings
 from tests.specimens import UNROLL, measured, passed, refused, task
 
 
@@ -30,6 +33,9 @@ class Played:
             Baseline("compile", {"N": 4096}, None, "did not finish within 60 s"),
         )
         self.announced, self.timed = 0, True
+        self.spent: Spending | None = None
+        self.device_s = 3.0
+        self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
         self._records, self._interrupts, self._seen = records, interrupts, list[Candidate]()
 
     def __enter__(self) -> Self:
@@ -108,6 +114,22 @@ def test_the_champion_of_a_search_that_is_not_timed_was_right_again():
     one = passed(7, 1.0, rms_error=1.5)
     champion = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),) * 2)
     assert claim_line(champion) == "candidate 7: right again on fresh inputs, error 1.50; not timed"
+
+
+def test_what_was_spent_stands_in_the_lines_and_below_the_result(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.spent = Spending(calls=7, tokens=900, usd=0.5, unpriced=2)
+    run(search)
+    lines = capsys.readouterr().out.splitlines()
+    account = "7 of 40 calls, 900 tokens, $0.50 and 2 calls of unknown cost of $2.00"
+    assert sum(account in line for line in lines if line.startswith("generation")) == 2
+    assert f"spent: {account}" in lines
+    assert "no model" not in "\n".join(lines)
+
+
+def test_without_a_model_one_line_says_so(capsys: pytest.CaptureFixture[str]):
+    run(Played(records()))
+    assert capsys.readouterr().out.count("no model is configured, the rewrites work alone") == 1
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):
