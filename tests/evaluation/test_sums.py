@@ -54,3 +54,18 @@ def test_a_sum_over_two_axes_may_be_taken_one_by_one(dtype: DType):
 def sequential(x: torch.Tensor) -> torch.Tensor:
     """One float32 addition after the other."""
     return torch.from_numpy(x.numpy().flatten().cumsum(dtype="float32"))[-1]
+
+
+def test_what_cancels_inside_may_err_as_it_does_in_the_reference():
+    """A thousand is added and taken away again: it is gone from the result, and its rounding is not."""
+    source = "def reference(x):\n    shifted = x + 1000.0\n    return shifted - shifted.mean(1, keepdim=True)\n"
+    arguments, shape = (Tensor("x", DType.FLOAT32, ("M", "N"), -1.0, 1.0),), {"M": 16, "N": 100}
+    task = Task(
+        "demo", "test", "demo.py", source, arguments, (Tensor("y", DType.FLOAT32, ("M", "N")),), (shape,), (shape,)
+    )
+    case = Oracle(task).case(shape, "normal", 1)
+    shifted = case.inputs[0] + 1000.0
+    in_turn = torch.stack([sequential(row) for row in shifted])[:, None] / 100
+    assert gate.compare(shifted - in_turn, case.golden[0], case.envelopes[0]).passed
+    shifted = case.inputs[0].bfloat16().float() + 1000.0
+    assert not gate.compare(shifted - shifted.mean(1, keepdim=True), case.golden[0], case.envelopes[0]).passed
