@@ -115,7 +115,7 @@ class Search:
     @property
     def timed(self) -> bool:
         """Whether kernels are timed on this machine, or only told right from wrong."""
-        return bool(self._verification.backend.timed)
+        return self._verification.backend.timed or machine.has_gpu()
 
     @property
     def generation(self) -> int:

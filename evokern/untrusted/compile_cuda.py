@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_WARMING = 'extern "C" __global__ void warming(float* x) { x[threadIdx.x] = 1.0f; }'
 _found: dict[str, ctypes.CDLL] = {}
 
 
@@ -43,14 +42,13 @@ def header_folders() -> list[Path]:
 
 
 def prepare() -> None:
-    """Loads NVRTC, by compiling something; without it there is nothing to load."""
+    """Loads NVRTC where there is one. It compiles nothing here: some versions start threads then, and keep them."""
     library = find_nvrtc()
     if library is None:
         return
     for builtins in library.parent.glob("libnvrtc-builtins.so.*"):
         ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
     _found["nvrtc"] = ctypes.CDLL(str(library))
-    _nvrtc(_WARMING, ["--gpu-architecture=sm_80"])
 
 
 def run(folder: Path) -> None:
