@@ -32,7 +32,7 @@ class CpuRig:
     set_memory_bytes = 2 << 30
 
     def __init__(self, task: Task, settings: EvaluationSettings, backend: Backend) -> None:
-        self._task, self._backend, self.timed = task, backend, backend.timed
+        self.task, self._backend, self.timed = task, backend, backend.timed
         usable = sorted(os.sched_getaffinity(0))
         self._usable = len(usable)
         self.threads = settings.threads or len(usable)
@@ -41,19 +41,19 @@ class CpuRig:
         self.cached_bytes = cached_bytes(self.cores)
 
     def board(self, shapes: Sequence[Shape]) -> Board:
-        self._board = Board(self._task, shapes, self._usable)
+        self._board = Board(self.task, shapes, self._usable)
         return self._board
 
     def artefact(self, kernel: Kernel) -> Artefact | Evidence:
-        artefact = self._backend.compile(kernel, self._task)
-        return artefact if isinstance(artefact, Evidence) else self._backend.command(artefact, self._task)
+        artefact = self._backend.compile(kernel, self.task)
+        return artefact if isinstance(artefact, Evidence) else self._backend.command(artefact, self.task)
 
     def runner(self, name: str, artefact: Artefact) -> Worker:
         assert not isinstance(artefact, Programs)
         return start_runner(name, artefact, self._board, self.threads, self.cores)
 
     def baseline(self, kind: str) -> Worker:
-        return baseline.start(kind, self._task, self._board, self.threads, self.cores)
+        return baseline.start(kind, self.task, self._board, self.threads, self.cores)
 
     def read_bandwidth(self) -> float:
         size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))

@@ -54,8 +54,7 @@ class Judge:
         self.whole_task, self.backend = opening.task, discover("backends")[opening.backend]()
         self.settings = opening.evaluation
         self.rig = rig_for(self.backend, opening.task, self.settings)
-        self.timed = self.rig.timed
-        self.task = opening.task if self.timed else replace(opening.task, time=(), held_out=())
+        self.timed, self.task = self.rig.timed, self.rig.task
         reference.admit(self.task, self.rig.device)
         yardstick = self.rig.artefact(opening.yardstick) if opening.yardstick else None
         if isinstance(yardstick, Evidence):
@@ -249,7 +248,7 @@ def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
     """
     if isinstance(backend, DeviceBackend) and card.is_there():
         return card.GpuRig(task, settings, backend)
-    return CpuRig(task, settings, backend)
+    return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
 
 
 def resources(backend: DeviceBackend, kernel: Kernel, task: Task, fidelity: Fidelity) -> list[Evidence]:

@@ -97,6 +97,8 @@ class Worker(Protocol):
 class Rig(Protocol):
     """One device under one set of conditions. Belongs to the judge."""
 
+    task: Task
+    """What is judged on it: without the shapes to time where nothing is timed."""
     name: str
     """Of the device, for what is remembered about it."""
     device: torch.device

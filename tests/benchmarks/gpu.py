@@ -38,7 +38,7 @@ from evokern.evaluation.gpu.rig import GpuRig  # noqa: E402
 from evokern.evaluation.judge import Judge  # noqa: E402
 from evokern.evaluation.messages import Open  # noqa: E402
 from evokern.kernel import Kernel  # noqa: E402
-from evokern.outcome import Evaluation, Fidelity, Status  # noqa: E402
+from evokern.outcome import HOLDER, Evaluation, Fidelity, Status  # noqa: E402
 from evokern.protocols import Backend, DeviceBackend  # noqa: E402
 from evokern.redteam.suite import NO_GAIN, TASK  # noqa: E402
 from evokern.redteam.team import GAIN  # noqa: E402
@@ -231,9 +231,9 @@ def same(report: Report) -> dict[str, Any]:
     judge = opened(task, SETTINGS, kernel)
     try:
         for _ in range(AA_TRIES):
-            evaluation = judge.evaluate(kernel, Fidelity.CONFIRM)
+            evaluation = judge.evaluate(kernel, Fidelity.CONFIRM, holder=kernel)
             (measured,) = evaluation.measurements or (None,)
-            over = measured.over("yardstick") if measured else None
+            over = measured.over(HOLDER) if measured else None
             if measured is None or over is None:
                 tries.append({"status": evaluation.status, "evidence": [asdict(one) for one in evaluation.evidence]})
                 continue

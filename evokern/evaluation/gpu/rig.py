@@ -58,7 +58,7 @@ class GpuRig:
         Raises:
             EvokernError: there is no card that works.
         """
-        self._task, self._backend, self._card = task, backend, card
+        self.task, self._backend, self._card = task, backend, card
         self.device = torch.device("cuda", card) if torch.cuda.is_available() else torch.device("cpu")
         self.flags = set_precision(Precision.IEEE)  # golden results are float64, the reference's own error is rounded
         self._arena = Arena(task, [], self.device)
@@ -67,12 +67,12 @@ class GpuRig:
         self.readings: deque[Reading] = deque(maxlen=READINGS_KEPT)
 
     def board(self, shapes: Sequence[Shape]) -> Arena:
-        self._arena = Arena(self._task, shapes, self.device)
+        self._arena = Arena(self.task, shapes, self.device)
         return self._arena
 
     def artefact(self, kernel: Kernel) -> Artefact | Evidence:
-        programs = Programs(self._backend, kernel, self._task, self.target)
-        first = programs.at((*self._task.check, *self._task.time)[0])
+        programs = Programs(self._backend, kernel, self.task, self.target)
+        first = programs.at((*self.task.check, *self.task.time)[0])
         return first if isinstance(first, Evidence) else programs
 
     def runner(self, name: str, artefact: Artefact) -> CandidateWorker:
@@ -82,7 +82,7 @@ class GpuRig:
         return worker.take(artefact.at)
 
     def baseline(self, kind: str) -> CardWorker:
-        opening = {"card": self._card, "kind": kind, "task": _TASK.dump_python(self._task, mode="json")}
+        opening = {"card": self._card, "kind": kind, "task": _TASK.dump_python(self.task, mode="json")}
         command = [sys.executable, "-P", "-m", "evokern.evaluation.gpu.baseline"]
         more = {"TORCHINDUCTOR_COMPILE_THREADS": str(BASELINE_COMPILERS)}
         return CardWorker(kind, command, _environment(more), self._arena, opening, _cores())
