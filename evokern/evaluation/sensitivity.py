@@ -14,6 +14,8 @@ from evokern.evaluation import inputs as drawing
 from evokern.evaluation.gate import CHUNK, Envelope, block_max, chunk_on
 from evokern.task import Compare, DType, Tensor
 
+MOST_GROWTH = 32.0
+"""How much further from golden than the reference in an element, at most, for its own error alone."""
 SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
 _EXPONENT = 0x7FF0000000000000
@@ -135,7 +137,8 @@ class Study:
         max_bounds = 8 * self.sensitivity + growth * self._ulp_tops
         if self.declared.dtype.bytes > 2:
             # Large intermediate results that cancel show in the reference's own error, and in neither of the two above.
-            max_bounds = torch.maximum(max_bounds, max(4.0, growth) * self._error_tops)
+            # That error has grown with long sums already, if less than in other orders.
+            max_bounds = torch.maximum(max_bounds, min(max(4.0, growth), MOST_GROWTH) * self._error_tops)
         return Envelope(
             block=self.block,
             max_bounds=tuple(max_bounds.tolist()),
