@@ -154,11 +154,11 @@ class Judge:
         worker: Worker | None = None,
         held_out: bool = False,
     ) -> Measurement:
-        """The candidate's speed at `shape`: against whom a search meets, the best of PyTorch, or every one directly."""
+        """The candidate's speed at `shape`: against whom a search meets, PyTorch, or everyone."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
         met = {
             Fidelity.SCREEN: rivals.names(shape)[:1],
-            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK][:1],
+            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK],
             Fidelity.CHAMPION: rivals.names(shape),
         }
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
@@ -178,8 +178,8 @@ class Judge:
             speedups.append(speedup(name, several, self.bench.rng))
             candidate_ns += speedups[-1].candidate_samples_ns
         first, floor = speedups[0], rivals.floor(artefact, shape, next(iter(plans.values())), processes)
-        if not champion:
-            speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
+        if fidelity is Fidelity.SCREEN:
+            speedups += [derived(first, bridge) for bridge in rivals.over(shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import version
+from math import log
 
 from evokern.evaluation.baseline import IMPORT_TIMEOUT_NS, CompileNotes
 from evokern.evaluation.bench import Bench
@@ -15,7 +16,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import Pairs, Plan, derived, inverse, noise_floor, speedup
+from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
@@ -24,7 +25,9 @@ from evokern.task import Shape, shape_label
 YARDSTICK_ADVANTAGE = FAR = 5
 """How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""
 LOOKS = 2
-"""How often a baseline is measured again that does not cost what it used to."""
+"""How often a baseline is measured again that does not cost what it used to, or a ratio that does not repeat."""
+AGREEMENT = 0.1
+"""How far apart the logarithms of two ratios may be that say the same."""
 CANDIDATE, YARDSTICK, EAGER = "candidate", "yardstick", "eager"
 
 
@@ -93,13 +96,9 @@ class Rivals:
     def worker(self, name: str) -> Worker:
         return self._workers[name]
 
-    def over(self, name: str, shape: Shape) -> tuple[Speedup, ...]:
-        """The rival `name` over each baseline of PyTorch at `shape`: through the one that met all others there."""
-        bridges = self._over.get(shape_label(shape), ())
-        own = next((bridge for bridge in bridges if bridge.baseline == name), None)
-        if own is None:
-            return bridges
-        return tuple(derived(inverse(own), bridge) for bridge in bridges if bridge is not own)
+    def over(self, shape: Shape) -> tuple[Speedup, ...]:
+        """The rival that candidates meet over each other one at `shape`."""
+        return self._over.get(shape_label(shape), ())
 
     def fresh_yardstick(self) -> Worker:
         """A new process with the yardstick in it; the caller closes it."""
@@ -167,14 +166,26 @@ class Rivals:
         return found[0] if all(found) else ""
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The rival that candidates meet against each other one: as many pairs as confirm a kernel."""
+        """The rival that candidates meet against each other one: as many pairs as confirm a kernel.
+
+        It counts once two measurements in a row agree: it stands behind every screen, and a process that is not warm
+        yet, or a neighbour who comes and goes, would bend them all.
+        """
         found, (met, *others) = [], self.names(shape)
         for name in others:
-            slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
-            plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
-            pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
-            found.append(speedup(name, [pairs], self._bench.rng))
+            now = self._against(met, name, shape)
+            for _ in range(LOOKS):
+                before, now = now, self._against(met, name, shape)
+                if abs(log(now.ratio / before.ratio)) < AGREEMENT:
+                    break
+            found.append(now)
         return tuple(found)
+
+    def _against(self, met: str, name: str, shape: Shape) -> Speedup:
+        slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
+        plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
+        pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
+        return speedup(name, [pairs], self._bench.rng)
 
     def _learn_yardstick(self, shape: Shape) -> None:
         call_ns = self._bench.alone(self._workers[YARDSTICK], shape, calls=3)
