@@ -138,7 +138,12 @@ def readable(path: Path) -> Iterator[Database]:
 
 @contextmanager
 def _connected(path: Path, mode: str) -> Iterator[Database]:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_BUSY_TIMEOUT_S)
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}",
+        uri=True,
+        timeout=_BUSY_TIMEOUT_S,
+        check_same_thread=False,  # the archive lets one thread at it at a time
+    )
     try:
         yield Database(connection, execute_plugins=False)
     finally:

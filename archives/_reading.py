@@ -46,13 +46,20 @@ def generations(db: Database, run: int, through: int) -> tuple[Generation, ...]:
     for generation, island, child in rows:
         survivors[generation, island].append(child)
     rows = db.execute(
-        "SELECT number, islands, random_state, finished_at FROM generations WHERE run = ? AND number <= ? "
+        "SELECT number, islands, random_state, finished_at, remeasured FROM generations WHERE run = ? AND number <= ? "
         "ORDER BY number",
         (run, through),
     )
     return tuple(
-        Generation(run, number, tuple(tuple(survivors[number, island]) for island in range(islands)), state, finished)
-        for number, islands, state, finished in rows
+        Generation(
+            run,
+            number,
+            tuple(tuple(survivors[number, island]) for island in range(islands)),
+            state,
+            finished,
+            tuple(json.loads(remeasured)),
+        )
+        for number, islands, state, finished, remeasured in rows
     )
 
 
@@ -72,6 +79,7 @@ class _Selection:
     def candidates(self) -> tuple[Candidate, ...]:
         kernels = self._kernels()
         parents, verdicts, evaluations = self._parents(), self._verdicts(), self._evaluations()
+        completions, insights = self._named("child_completions"), self._named("child_insights")
         columns = "id, run, generation, place, island, source, operator, origin, steps, idea"
         return tuple(
             Candidate(
@@ -85,6 +93,8 @@ class _Selection:
                     Recipe(kernels[origin], from_steps(steps)),
                     tuple(parents.get(key, ())),
                     idea,
+                    tuple(completions.get(key, ())),
+                    tuple(insights.get(key, ())),
                 ),
                 tuple(verdicts.get(key, ())),
                 tuple(evaluations.get(key, ())),
@@ -114,6 +124,11 @@ class _Selection:
     def _parents(self) -> dict[int, list[Parent]]:
         rows = self._rows("child, parents.parent, role", "parents ON parents.child = children.id")
         return _grouped((child, Parent(parent, role)) for child, parent, role in rows)
+
+    def _named(self, table: str) -> dict[int, list[int]]:
+        """The answers in the paid-for log that `table` names for each child."""
+        rows = self._rows("child, completion", f"{table} ON {table}.child = children.id")
+        return _grouped((child, completion) for child, completion in rows)
 
     def _verdicts(self) -> dict[int, list[Verdict]]:
         evidence = self._evidence("verdict", _VERDICTS)

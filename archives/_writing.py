@@ -18,7 +18,7 @@ from ._values import to_integer, to_number, to_samples, to_steps
 
 def insert_run(db: Database, run: Run) -> int:
     """Returns the id that the archive gives it."""
-    return _insert(
+    return insert(
         db,
         "runs",
         started_at=run.started_at,
@@ -33,7 +33,7 @@ def insert_run(db: Database, run: Run) -> int:
 
 def insert_generation(db: Database, generation: Generation) -> None:
     """The generation and who survived it."""
-    _insert(
+    insert(
         db,
         "generations",
         run=generation.run,
@@ -41,6 +41,7 @@ def insert_generation(db: Database, generation: Generation) -> None:
         islands=len(generation.islands),
         random_state=generation.random_state,
         finished_at=generation.finished_at,
+        remeasured=json.dumps(generation.remeasured),
     )
     db.table("survivors").insert_all(
         {"run": generation.run, "generation": generation.number, "island": island, "position": position, "child": child}
@@ -52,7 +53,7 @@ def insert_generation(db: Database, generation: Generation) -> None:
 def insert_child(db: Database, candidate: Candidate) -> int:
     """The candidate without its findings; returns its id."""
     child = candidate.child
-    key = _insert(
+    key = insert(
         db,
         "children",
         run=candidate.run,
@@ -66,7 +67,10 @@ def insert_child(db: Database, candidate: Candidate) -> int:
         steps=to_steps(child.recipe),
     )
     for position, parent in enumerate(child.parents):
-        _insert(db, "parents", child=key, position=position, parent=parent.id, role=parent.role)
+        insert(db, "parents", child=key, position=position, parent=parent.id, role=parent.role)
+    for table, named in (("child_completions", child.completions), ("child_insights", child.insights)):
+        for position, completion in enumerate(named):
+            insert(db, table, child=key, position=position, completion=completion)
     return key
 
 
@@ -89,7 +93,7 @@ def insert_findings(db: Database, key: int, known: Candidate, candidate: Candida
 
 def _insert_verdict(db: Database, child: int, position: int, verdict: Verdict) -> None:
     refusal = verdict.refusal.value if verdict.refusal else None
-    key = _insert(
+    key = insert(
         db,
         "verdicts",
         child=child,
@@ -102,7 +106,7 @@ def _insert_verdict(db: Database, child: int, position: int, verdict: Verdict) -
 
 
 def _insert_evaluation(db: Database, child: int, position: int, evaluation: Evaluation) -> None:
-    key = _insert(
+    key = insert(
         db,
         "evaluations",
         child=child,
@@ -122,7 +126,7 @@ def _insert_evaluation(db: Database, child: int, position: int, evaluation: Eval
 
 def _insert_evidence(db: Database, owner: str, key: int, evidence: Iterable[Evidence]) -> None:
     for position, piece in enumerate(evidence):
-        _insert(
+        insert(
             db,
             "evidence",
             **{owner: key},
@@ -140,7 +144,7 @@ def _insert_evidence(db: Database, owner: str, key: int, evidence: Iterable[Evid
 
 
 def _insert_measurement(db: Database, evaluation: int, position: int, measurement: Measurement) -> None:
-    key = _insert(
+    key = insert(
         db,
         "measurements",
         evaluation=evaluation,
@@ -153,7 +157,7 @@ def _insert_measurement(db: Database, evaluation: int, position: int, measuremen
         noise_floor=to_number(measurement.noise_floor),
     )
     for place, speedup in enumerate(measurement.speedups):
-        _insert(db, "speedups", measurement=key, position=place, **_speedup_row(speedup))
+        insert(db, "speedups", measurement=key, position=place, **_speedup_row(speedup))
 
 
 def _speedup_row(speedup: Speedup) -> dict[str, Any]:
@@ -175,10 +179,10 @@ def _source(db: Database, kernel: Kernel) -> int:
     if known:
         return int(known[0])
     compressed = zlib.compress(kernel.source.encode(), 9)
-    return _insert(db, "sources", hash=kernel.hash, language=kernel.language, compressed=compressed)
+    return insert(db, "sources", hash=kernel.hash, language=kernel.language, compressed=compressed)
 
 
-def _insert(db: Database, table: str, **row: Any) -> int:
-    """Returns the row's id."""
+def insert(db: Database, table: str, **row: Any) -> int:
+    """Adds a row; returns its id."""
     names, marks = ", ".join(row), ", ".join("?" * len(row))
     return db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values())).lastrowid or 0

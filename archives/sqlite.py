@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,11 +12,12 @@ from typing import Self, TypeVar
 
 from sqlite_utils import Database
 
+from evokern.completion import Exchange
 from evokern.errors import EvokernError
 from evokern.outcome import Candidate
 from evokern.protocols import Generation, History, Run
 
-from . import _file, _reading, _writing
+from . import _file, _paid, _reading, _writing
 
 _NO_LIMIT = 2**63 - 1
 T = TypeVar("T")
@@ -34,6 +36,7 @@ class SQLiteArchive:
                 writes to it.
         """
         self.path = path
+        self._turn = threading.RLock()  # answers of models are remembered by the threads that asked
         with ExitStack() as opened:
             if readonly:
                 self._db = opened.enter_context(_file.readable(path))
@@ -54,11 +57,11 @@ class SQLiteArchive:
         """Gives up the file and the right to write to it; closing twice is harmless."""
         self._opened.close()
 
-    def remember(self, record: Run | Candidate | Generation) -> int:
+    def remember(self, record: Run | Candidate | Generation | Exchange) -> int:
         """Stores `record` and returns its id (a generation's: its number). Exact twins are stored once.
 
-        A run is known by all that it says but its id, a candidate by (run, generation, index), a generation by
-        (run, number). A candidate gains the verdicts and evaluations that are new in it.
+        A run and an exchange are known by all that they say but their ids, a candidate by (run, generation, index), a
+        generation by (run, number). A candidate gains the verdicts and evaluations that are new in it.
 
         Raises:
             EvokernError: not writable, disk full, or another kernel or generation stands at the record's place
@@ -72,6 +75,8 @@ class SQLiteArchive:
                     return self._remember_candidate(db, record)
                 case Generation():
                     return self._remember_generation(db, record)
+                case Exchange():
+                    return _paid.remember(db, record)
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, oldest first."""
@@ -94,9 +99,21 @@ class SQLiteArchive:
             ]
         return History(line[-1][0], _joined(generations), _joined(candidates))
 
+    def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
+        """The paid-for log of run `run` (default: the latest), its ancestors included, oldest first.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        with self._transaction() as db:
+            line = self._line(_reading.runs(db), run, _NO_LIMIT)
+            return _joined(
+                [_paid.exchanges(db, "run = ? AND generation <= ?", (member.id, through)) for member, through in line]
+            )
+
     @contextmanager
     def _transaction(self) -> Iterator[Database]:
-        with _file.explained(self.path), self._db.atomic() as db:
+        with self._turn, _file.explained(self.path), self._db.atomic() as db:
             yield db
 
     def _line(self, runs: tuple[Run, ...], wanted: int | None, limit: int) -> list[tuple[Run, int]]:

@@ -5,13 +5,19 @@ probabilities" (GECCO 2005), section 2: quality ``Q <- Q + RATE * (reward - Q)``
 ``FLOOR / K + (1 - FLOOR) * Q / sum(Q)``. The reward is how much a child improved on its best parent,
 ``log(speed-up of the child / speed-up of the parent)``, at least 0 and at most log 2; a failed child earns 0.
 
-A pure function of the records, so that a resumed run chooses as an uninterrupted one does.
+Where trials have very different prices, as calls of models have, `return_probabilities` matches the ratio of mean
+reward to mean price instead: under a budget, spending on the arm with the highest ratio is optimal up to a constant
+(W. Ding, T. Qin, X.-D. Zhang and T.-Y. Liu, "Multi-armed bandit with budget constraint and variable costs", AAAI 2013).
+
+Pure functions of the records, so that a resumed run chooses as an uninterrupted one does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import log
+from typing import Generic, TypeVar
 
 import numpy
 
@@ -23,6 +29,18 @@ FLOOR = 0.3
 """Share of the choices that is spread evenly, so that nothing is ever given up."""
 OPTIMISM = 0.2
 """Quality before the first try, unless the caller expects otherwise: a 20 % gain, so that everything is tried early."""
+
+Arm = TypeVar("Arm", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Trial(Generic[Arm]):
+    """One choice of an arm: what it paid and what it cost, whether a child came of it or not."""
+
+    arm: Arm
+    reward: float
+    price_usd: float
+    """Money and device time together."""
 
 
 def reward(child: Candidate, parents: Iterable[Candidate]) -> float:
@@ -50,6 +68,37 @@ def probabilities(
     for arm, value in rewards:
         if arm in quality:
             quality[arm] += RATE * (value - quality[arm])
-    values = numpy.array([max(quality[arm], 1e-6) for arm in arms])
-    matched: numpy.ndarray = FLOOR / len(arms) + (1 - FLOOR) * values / values.sum()
+    return _matched([quality[arm] for arm in arms])
+
+
+def return_probabilities(
+    arms: Sequence[Arm], trials: Iterable[Trial[Arm]], expected: Mapping[Arm, float] | None = None
+) -> numpy.ndarray:
+    """How likely to choose each of `arms` when what counts is reward per price.
+
+    Mean reward and mean price of an arm are both moving averages of rate `RATE`; the first starts at `OPTIMISM` times
+    what is `expected` of the arm (1 where it is silent), the second at the mean price of all trials.
+
+    Args:
+        arms: the arms to choose among.
+        trials: from the oldest to the newest; those of other arms are ignored.
+        expected: relative weights by arm.
+
+    Returns:
+        (len(arms),) float64, sums to 1.
+    """
+    offered = set(arms)
+    past = [trial for trial in trials if trial.arm in offered]
+    usual = sum(trial.price_usd for trial in past) / len(past) if past else 1.0
+    rewards = {arm: OPTIMISM * (expected or {}).get(arm, 1.0) for arm in arms}
+    prices = dict.fromkeys(arms, usual)
+    for trial in past:
+        rewards[trial.arm] += RATE * (trial.reward - rewards[trial.arm])
+        prices[trial.arm] += RATE * (trial.price_usd - prices[trial.arm])
+    return _matched([rewards[arm] / max(prices[arm], 1e-9) for arm in arms])
+
+
+def _matched(qualities: Sequence[float]) -> numpy.ndarray:
+    values = numpy.array([max(quality, 1e-6) for quality in qualities])
+    matched: numpy.ndarray = FLOOR / len(values) + (1 - FLOOR) * values / values.sum()
     return matched

@@ -2,6 +2,7 @@
 
 Everything that the loop decides is a function of the settings, the seed and what the archive holds, and child `i` of
 generation `g` draws from its own stream: a run that was killed proposes, once resumed, what it would have proposed.
+Without models a round is a generation. With models it is what has come meanwhile, of this generation or the next.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ def evolve(search: Search) -> Iterator[Candidate | Generation]:
             yield search.remember(search.evaluate(verified))
             if not search.goes_on:
                 return
-        for champion in search.confirm():
-            yield search.remember(champion)
-        yield search.close_generation()
+        if search.is_complete:
+            for champion in search.confirm():
+                yield search.remember(champion)
+            yield search.close_generation()

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from evokern import registry
+from evokern.completion import Exchange
 from evokern.errors import EvokernError
 from evokern.front import front
 from evokern.lead import leader
@@ -60,6 +61,14 @@ class Archive:
             EvokernError: no such run.
         """
         return self._store.recall(run)
+
+    def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
+        """What language models were asked for `run`, and what they answered, oldest first.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        return self._store.exchanges(run)
 
     def candidates(self, run: int | None = None) -> tuple[Candidate, ...]:
         """Every candidate of `run`, failed ones included, oldest first."""

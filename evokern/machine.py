@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+_VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "asimd": 128}
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -28,6 +30,10 @@ class Machine:
     compiler: str | None
     """The C++ compiler and its version; None when there is none."""
     gpus: tuple[str, ...] = ()
+    caches: tuple[str, ...] = ()
+    """Those of the first core, smallest first: ``L1 data 48K``, ``L3 307200K (shared by 2 cores)``."""
+    vector_bits: int = 0
+    """Width of the widest vector registers; 0 where the system does not tell."""
 
 
 def describe() -> Machine:
@@ -46,6 +52,8 @@ def describe() -> Machine:
         torch=torch,
         compiler=f"{' '.join(command)}: {compiler_version(command)}" if command else None,
         gpus=_gpus(),
+        caches=_caches(),
+        vector_bits=_vector_bits(),
     )
 
 
@@ -84,12 +92,43 @@ def cpu_features() -> str:
     return _cpu_field("flags") or _cpu_field("Features")
 
 
+def _caches() -> tuple[str, ...]:
+    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    return tuple(filter(None, (_cache(folder) for folder in folders)))
+
+
+def _cache(folder: Path) -> str:
+    """One cache as the system lists it; empty for instructions, and for what it does not tell."""
+    try:
+        level, kind, size, sharers = (
+            (folder / name).read_text().strip() for name in ("level", "type", "size", "shared_cpu_list")
+        )
+    except OSError:
+        return ""
+    cores = sum(
+        int(last or first) - int(first) + 1 for first, _, last in (s.partition("-") for s in sharers.split(","))
+    )
+    shared = f" (shared by {cores} cores)" if cores > 1 else ""
+    return "" if kind == "Instruction" else f"L{level}{' data' if kind == 'Data' else ''} {size}{shared}"
+
+
+def _vector_bits() -> int:
+    features = cpu_features().split()
+    return next((bits for name, bits in _VECTOR_BITS.items() if name in features), 0)
+
+
 def _cpu_field(name: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return ""
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
+
+
+@functools.cache
+def has_gpu() -> bool:
+    """Whether there is a GPU that NVIDIA's driver knows."""
+    return bool(_gpus())
 
 
 def _gpus() -> tuple[str, ...]:

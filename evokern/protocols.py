@@ -13,9 +13,46 @@ from typing import Protocol, runtime_checkable
 
 import numpy
 
+from evokern.completion import Completion, Exchange, Insight, Prompt
 from evokern.kernel import Child, Kernel, Step
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Verdict
-from evokern.task import Task
+from evokern.machine import Machine
+from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
+from evokern.program import Program
+from evokern.task import Shape, Task
+
+
+@runtime_checkable
+class Models(Protocol):
+    """The language models as one child's operator sees them: calls are budgeted, retried, and in the archive first."""
+
+    def ask(self, prompt: Prompt, model: str | None = None) -> Completion:
+        """Blocks until the answer is there; safe to call from several threads at once.
+
+        Args:
+            model: one of the configured models by name; None takes the one that was chosen for this child.
+
+        Raises:
+            Exhausted: a budget forbids the call (`completion.NoAnswer`; the engine takes either as None).
+            ModelFailed: no answer came after all retries.
+            EvokernError: the set-up is broken: the key is refused, or there is no such model.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the kernels of a run are written for, as prompts tell it."""
+
+    language: str = "cpp"
+    signature: str = ""
+    """`Backend.signature` of the task."""
+    machine: Machine | None = None
+    threads: int = 1
+    """That a kernel may use."""
+    cache: Cache = Cache.COLD
+    """Where the inputs are when the clock starts."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """The user's own templates, by the names of those that they replace (`template.py`)."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +68,31 @@ class Context:
     """Kernel.normal_hash → candidate id of everything proposed so far; proposing one of these again is a waste."""
     rng: numpy.random.Generator
     """This child's own stream; an operator uses no other source of chance."""
+    models: Models | None = None
+    """None when no model is configured; then no operator that needs one is called. A prompt should follow from this
+    context and its stream alone, and quote no ids of candidates, which depend on who was judged first: then a search
+    that was killed asks again what it had asked, and is answered from the log."""
+    insights: tuple[Insight, ...] = ()
+    """Lessons that `reflects` operators drew from the run so far, oldest first: quoted data, like everything else."""
+    conditions: Conditions = field(default_factory=Conditions)
+    generation: int = 0
+    index: int = 0
+    """The child's place in its generation: children of one batch that ask a model should ask for different things."""
 
 
 @runtime_checkable
 class Operator(Protocol):
-    """Makes a child: mutation (one parent), crossover (two), translation (none), repair (a failed one)."""
+    """Makes a child: mutation (one parent), crossover (two), translation (none), repair (a failed one).
+
+    Two optional class attributes, both False by default. ``needs_model: bool``: it is called only when a model is
+    configured, from several threads at once, and it names the completions that it used in `Child.completions`.
+    ``reflects: bool`` (beside ``needs_model``): it makes no child but asks for a lesson every few generations and
+    returns None; its last completion then stands in `Context.insights`.
+    """
 
     name: str
     arity: int
+    """How many passing parents it wants; 0: none, it finds what it needs (a failed kernel, say) in the history."""
 
     def propose(self, context: Context) -> Child | None:
         """A new child, or None when nothing applies (costs nothing). Same context and stream, same child."""
@@ -50,6 +104,10 @@ class Backend(Protocol):
     """A language: how its kernels are declared, compiled and run. Knows nothing of search."""
 
     language: str
+    suffix: str
+    """Of its kernels' files, e.g. ``.cpp``."""
+    timed: bool
+    """Whether the times of its workers mean anything; False: this machine can only tell right from wrong."""
 
     def signature(self, task: Task) -> str:
         """The declaration that a kernel for `task` must define, as source text."""
@@ -65,6 +123,23 @@ class Backend(Protocol):
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         """argv of the worker that loads `artefact` and serves the judge's control page (evaluation/worker.py)."""
+        ...
+
+
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A language whose kernels are device code and a launch plan. Its `command` serves the control page on the CPU,
+    for correctness only; on a GPU the trusted launcher executes what `program` gives."""
+
+    targets: tuple[str, ...]
+    """What its kernels are compiled for where there is no GPU, e.g. ``cuda:90``; the first one counts."""
+
+    def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
+        """The kernel at `shape`, compiled for `target` (``cuda:90``, ``hip:gfx942`` ...) by a confined process; cached.
+
+        Raises:
+            EvokernError: there is no compiler for `target`.
+        """
         ...
 
 
@@ -137,6 +212,8 @@ class Generation:
     random_state: str
     """State of the run's generator after it, as JSON."""
     finished_at: str = ""
+    remeasured: tuple[int, ...] = ()
+    """Candidates that were evaluated once more since the generation before, an entry for each further evaluation."""
 
 
 @dataclass(frozen=True)
@@ -150,13 +227,13 @@ class History:
 
 
 class Archive(Protocol):
-    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it.
+    """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it. Threads may share it.
 
     A plug-in's class is called with the path, and `readonly=True` by those that only read: they work beside a writer,
     of which there is one at a time.
     """
 
-    def remember(self, record: Run | Candidate | Generation) -> int:
+    def remember(self, record: Run | Candidate | Generation | Exchange) -> int:
         """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it;
         remembering the same record twice changes nothing.
 
@@ -167,6 +244,14 @@ class Archive(Protocol):
 
     def recall(self, run: int | None = None, through: int | None = None) -> History:
         """Run `run` (default: the latest), its ancestors included, up to generation `through` if given.
+
+        Raises:
+            EvokernError: no such run.
+        """
+        ...
+
+    def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
+        """The paid-for log of run `run` (default: the latest), its ancestors included, oldest first.
 
         Raises:
             EvokernError: no such run.
@@ -192,7 +277,7 @@ class Site:
 
 @runtime_checkable
 class Rewrite(Protocol):
-    """A small source transformation of C++ kernels on their syntax tree."""
+    """A small source transformation of the kernels of one language on their syntax tree."""
 
     name: str
     expected_gain: float

@@ -11,6 +11,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from evokern.errors import EvokernError
@@ -52,6 +53,11 @@ def chosen(folder: str, names: Sequence[str] | None) -> dict[str, Any]:
         if name not in plugins:
             raise EvokernError(f"no plug-in {name!r} in {folder}; there are {', '.join(sorted(plugins))}")
     return {name: plugins[name]() for name in (plugins if names is None else names)}
+
+
+def folder(name: str) -> Path:
+    """Where the built-in plug-ins of `name` lie, with the files beside them, e.g. ``operators/prompts``."""
+    return Path(next(iter(importlib.import_module(f"evokern.{name}").__path__)))
 
 
 def _plugin_of(module_name: str) -> object:

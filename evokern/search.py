@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,16 +18,24 @@ from typing import Self
 import numpy
 from pydantic import TypeAdapter
 
-from evokern import bandit, machine, registry
+from evokern import machine, registry
+from evokern.batches import Batches
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
 from evokern.kernel import Child, Recipe
 from evokern.lead import leader, named
+from evokern.models.desk import Desk
+from evokern.models.ledger import Spending
+from evokern.models.opening import open_desk, with_replayed_models
 from evokern.outcome import Candidate, Fidelity, Status
-from evokern.protocols import Archive, Context, Evaluator, Generation, History, Inspection, Operator, Run, Verifier
-from evokern.select import Island, choose_parents, migrate, survive
+from evokern.pipeline import Pipeline
+from evokern.proposer import Proposer
+from evokern.protocols import Archive, Evaluator, Generation, History, Operator, Run
+from evokern.records import Records
+from evokern.select import Island, migrate, survive
 from evokern.settings import Settings
 from evokern.task import Task
+from evokern.verification import Verification
 
 SEED = "seed"
 """The `operator` of the kernels that a user brings: generation 0."""
@@ -38,7 +45,7 @@ generation, confirming may take no longer than screening does."""
 
 
 class Search:
-    """One run, open. Use as a context manager: entering starts the judge, leaving closes judge and archive."""
+    """One run, open. Use as a context manager: entering starts models and judge, leaving closes all."""
 
     def __init__(
         self, settings: Settings, archive: Archive, history: History, evaluator: Evaluator | None = None
@@ -49,32 +56,54 @@ class Search:
         self.run = history.run
         self.archive = archive
         self.stopped = False
-        self._candidates = {(c.generation, c.index): c for c in history.candidates}
-        self._generations = list(history.generations)
+        self._records = Records(history, settings.search, settings.seeds)
         self._evaluator = evaluator
         self._judge: Judge | None = None
-        self._backend = registry.chosen("backends", [settings.backend])[settings.backend]
         self._operators: dict[str, Operator] = registry.chosen("operators", settings.search.operators)
-        self._verifiers: list[Verifier] = sorted(
-            registry.chosen("verifiers", settings.search.verifiers).values(), key=lambda verifier: verifier.price_s
-        )
-        self._compilers = ThreadPoolExecutor(max_workers=machine.usable_cores(), thread_name_prefix="verify")
+        self._verification = Verification(settings)
+        self._desk: Desk | None = None
+        self._flow: Batches | Pipeline | None = None
         self._started = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._evaluator is None:
-            self._judge = Judge(self.task, self.settings.evaluation, yardstick=self.settings.seeds[0])
-            self._evaluator = self._judge.__enter__()
+        try:
+            self._open()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         self._started = time.monotonic()
         return self
+
+    def _open(self) -> None:
+        if self.settings.models:
+            self._desk = open_desk(self.settings, self.archive, self.run)
+        proposer = Proposer(self.settings, self._operators, self._desk)
+        parts = (self._records, proposer, self._verification, self._born, self._rng, self._seed)
+        if self._desk is None:
+            self._flow = Batches(*parts)
+        else:
+            search = self.settings.search
+            self._flow = Pipeline(
+                *parts, self._desk, search.in_flight, search.generations, is_stopped=lambda: self.stopped
+            )
+        if self._evaluator is None:
+            yardstick = self.settings.seeds[0] if self.settings.seeds else None
+            self._judge = Judge(self.task, self.settings.evaluation, yardstick, self.settings.backend)
+            self._evaluator = self._judge.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._compilers.shutdown(wait=False, cancel_futures=True)
-        if self._judge is not None:
-            self._judge.__exit__(kind, error, trace)
-        self.archive.close()
+        try:
+            self._verification.close()
+            if self._judge is not None:
+                self._judge.__exit__(kind, error, trace)
+            if isinstance(self._flow, Pipeline):
+                self._flow.close(at_once=isinstance(error, KeyboardInterrupt))
+        finally:
+            if self._desk is not None:
+                self._desk.close()
+            self.archive.close()
 
     # What a reader may ask ------------------------------------------------------------------------------------------
 
@@ -84,25 +113,47 @@ class Search:
         return self._judge.baselines if self._judge else ()
 
     @property
+    def timed(self) -> bool:
+        """Whether kernels are timed on this machine, or only told right from wrong."""
+        return self._verification.backend.timed or machine.has_gpu()
+
+    @property
     def generation(self) -> int:
         """The number of the generation under way; 0 holds the seeds."""
-        return len(self._generations)
+        return self._records.generation
+
+    @property
+    def spent(self) -> Spending | None:
+        """What the run has paid for models; None when there are none."""
+        return self._desk.spent if self._desk is not None else None
+
+    @property
+    def in_flight(self) -> int:
+        """Children that models are still asked for; leaving the search waits for them."""
+        return self._flow.in_flight if isinstance(self._flow, Pipeline) else 0
+
+    @property
+    def device_s(self) -> float:
+        """Seconds of judging so far."""
+        return sum(evaluation.judge_s for one in self.history() for evaluation in one.evaluations)
 
     @property
     def goes_on(self) -> bool:
-        """False when stopped, or when generations, evaluations or time are spent. The seeds are always judged."""
-        budget = self.settings.budget
+        """False when stopped, or when generations or a budget are spent. The seeds are always judged."""
         if self.stopped or self.generation > self.settings.search.generations:
             return False
-        if self.generation == 0:
-            return True
-        judged = sum(len(candidate.evaluations) for candidate in self._candidates.values())
-        out_of_time = budget.time_s is not None and time.monotonic() - self._started >= budget.time_s
-        return not out_of_time and (budget.evaluations is None or judged < budget.evaluations)
+        if isinstance(self._flow, Pipeline) and self._flow.is_dry:
+            return False
+        return (self.generation == 0 and bool(self.settings.seeds)) or not self._is_spent()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything of the generation under way is decided."""
+        return self._records.is_complete
 
     def history(self) -> tuple[Candidate, ...]:
         """Every candidate so far, oldest first."""
-        return tuple(self._candidates[place] for place in sorted(self._candidates))
+        return self._records.history()
 
     def best(self) -> Candidate | None:
         """The kernel that leads (`lead.py`)."""
@@ -115,36 +166,12 @@ class Search:
     # The verbs of the loop ------------------------------------------------------------------------------------------
 
     def propose(self) -> list[Candidate]:
-        """This generation's children, one operator and its parents per child; archived ones come back as they are."""
-        earlier = tuple(candidate for candidate in self.history() if candidate.generation < self.generation)
-        islands = self._islands()
-        known = {candidate.child.kernel.normal_hash: candidate.id for candidate in earlier}
-        batch: list[Candidate] = []
-        for index in range(self._batch_size):
-            candidate = self._candidates.get((self.generation, index))
-            if candidate is None:
-                child = self._propose(index, islands[index % len(islands)], earlier, known)
-                if child is None:
-                    continue
-                candidate = Candidate(self.run.id, self.generation, index, index % len(islands), child)
-            known.setdefault(candidate.child.kernel.normal_hash, candidate.id)
-            batch.append(candidate)
-        return batch
+        """Children to verify: without models this generation's, with models those that have come meanwhile."""
+        return self._opened.propose()
 
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
-        """The batch with its verdicts, in order. Compilers run beside the judge; before it if it needs every core."""
-        known: dict[str, int] = {
-            c.child.kernel.normal_hash: c.id for c in self.history() if c.generation < self.generation
-        }
-        pending = []
-        for candidate in batch:
-            inspection = Inspection(self.task, self._backend, dict(known))
-            pending.append(self._compilers.submit(self._verify, candidate, inspection))
-            known.setdefault(candidate.child.kernel.normal_hash, candidate.id)
-        if self.settings.evaluation.threads in (0, machine.usable_cores()):
-            for verdict in pending:
-                verdict.result()
-        yield from (verdict.result() for verdict in pending)
+        """Children with their verdicts, in the order in which they are to be judged."""
+        return self._opened.verify(batch)
 
     def evaluate(self, candidate: Candidate) -> Candidate:
         """The candidate judged, unless it was refused or is already judged.
@@ -170,7 +197,7 @@ class Search:
     def _may_confirm(self) -> bool:
         """Decided by the records, so that a resumed search confirms no more. Seeds are there to be beaten."""
         judge_s: dict[Fidelity, list[float]] = {fidelity: [] for fidelity in Fidelity}
-        for candidate in self._candidates.values():
+        for candidate in self.history():
             for evaluation in candidate.evaluations:
                 judge_s[evaluation.fidelity].append(evaluation.judge_s)
         screened, confirmed = judge_s[Fidelity.SCREEN], judge_s[Fidelity.CONFIRM]
@@ -181,7 +208,7 @@ class Search:
     def remember(self, candidate: Candidate) -> Candidate:
         """Commits the candidate; returns it with its id."""
         candidate = replace(candidate, id=self.archive.remember(candidate))
-        self._candidates[candidate.generation, candidate.index] = candidate
+        self._records.put(candidate)
         return candidate
 
     def close_generation(self) -> Generation:
@@ -193,15 +220,16 @@ class Search:
                 [*island, *(child for child in offspring if self.generation == 0 or child.island == number)],
                 search.population,
             )
-            for number, island in enumerate(self._islands())
+            for number, island in enumerate(self._records.islands())
         )
         if search.migrate_every and self.generation % search.migrate_every == 0:
             islands = migrate(tuple(islands))
         survivors = tuple(tuple(candidate.id for candidate in island) for island in islands)
-        state = json.dumps(self._rng(self._batch_size).bit_generator.state)
-        generation = Generation(self.run.id, self.generation, survivors, state, _now())
+        state = json.dumps(self._rng(self.generation, self._records.size(self.generation)).bit_generator.state)
+        remeasured = self._records.remeasured()
+        generation = Generation(self.run.id, self.generation, survivors, state, _now(), remeasured)
         self.archive.remember(generation)
-        self._generations.append(generation)
+        self._records.close(generation)
         return generation
 
     def announce(self) -> Iterator[Candidate]:
@@ -220,60 +248,38 @@ class Search:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    @property
+    def _opened(self) -> Batches | Pipeline:
+        if self._flow is None:
+            raise EvokernError("the search is not open; use it as a context manager: with begin(...) as search")
+        return self._flow
+
+    def _is_spent(self) -> bool:
+        budget = self.settings.budget
+        if budget.time_s is not None and time.monotonic() - self._started >= budget.time_s:
+            return True
+        if budget.device_s is not None and self.device_s >= budget.device_s:
+            return True
+        judged = sum(len(one.evaluations) for one in self.history())
+        return budget.evaluations is not None and judged >= budget.evaluations
+
     def _fastest(self) -> Candidate | None:
         """By the figures alone, luck included."""
-        passing = [candidate for candidate in self._candidates.values() if candidate.speedup is not None]
+        passing = [candidate for candidate in self.history() if candidate.speedup is not None]
         return max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None)
 
-    @property
-    def _batch_size(self) -> int:
-        return self.settings.search.offspring if self.generation else len(self.settings.seeds)
-
-    def _rng(self, index: int) -> numpy.random.Generator:
+    def _rng(self, generation: int, index: int) -> numpy.random.Generator:
         branch = self.run.id if self.run.parent is not None else 0  # a branch must not repeat what its parent run tried
-        return numpy.random.default_rng([self.run.seed, branch, self.generation, index])
+        return numpy.random.default_rng([self.run.seed, branch, generation, index])
 
-    def _islands(self) -> tuple[Island, ...]:
-        """The survivors of the last generation, with what is known of them today."""
-        if not self._generations:
-            return ((),) * self.settings.search.islands
-        by_id = {candidate.id: candidate for candidate in self._candidates.values()}
-        return tuple(tuple(by_id[number] for number in island) for island in self._generations[-1].islands)
+    def _born(self, generation: int, index: int, child: Child) -> Candidate:
+        return Candidate(self.run.id, generation, index, index % self.settings.search.islands, child)
 
-    def _propose(
-        self, index: int, island: Island, history: tuple[Candidate, ...], known: Mapping[str, int]
-    ) -> Child | None:
-        if self.generation == 0:
-            kernel = self.settings.seeds[index]
-            return Child(kernel, SEED, Recipe(kernel))
-        rng = self._rng(index)
-        operators = {name: operator for name, operator in self._operators.items() if operator.arity <= len(island)}
-        if not operators:
-            raise EvokernError(f"no operator can work with {len(island)} parents; the archive holds no passing kernel")
-        by_id = {candidate.id: candidate for candidate in history}
-        rewards = (
-            (past.child.operator, bandit.reward(past, [by_id[parent.id] for parent in past.child.parents]))
-            for past in history
-            if past.child.parents
-        )
-        names = list(operators)
-        for name in rng.choice(names, size=len(names), replace=False, p=bandit.probabilities(names, rewards)):
-            operator = operators[str(name)]
-            parents = choose_parents(island, operator.arity, rng)
-            child = operator.propose(Context(self.task, parents, history, known, rng))
-            if child is not None:
-                return child
-        return None
-
-    def _verify(self, candidate: Candidate, inspection: Inspection) -> Candidate:
-        if candidate.status is not None:
-            return candidate
-        for verifier in self._verifiers:
-            verdict = verifier.verify(candidate.child, inspection)
-            candidate = replace(candidate, verdicts=(*candidate.verdicts, verdict))
-            if verdict.refusal is not None:
-                break
-        return candidate
+    def _seed(self, generation: int, index: int) -> Child | None:
+        if generation or not self.settings.seeds:
+            return None
+        kernel = self.settings.seeds[index]
+        return Child(kernel, SEED, Recipe(kernel))
 
     def _judged(self, candidate: Candidate, fidelity: Fidelity, holder: Candidate | None = None) -> Candidate:
         if self._evaluator is None:
@@ -290,10 +296,15 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     """A new run in `archive` (made when it is not there).
 
     Raises:
-        EvokernError: no seed kernel, an unknown plug-in, or an archive that can't be written.
+        EvokernError: neither seed kernel nor model, an unknown plug-in, or an archive that can't be used.
     """
-    if not settings.seeds:
-        raise EvokernError("no seed kernel: name at least one under `seeds:`, e.g. seeds: [layernorm.cpp]")
+    settings = with_replayed_models(settings, archive)
+    if not settings.seeds and not settings.models:
+        raise EvokernError(
+            f"no seed kernel for the backend {settings.backend}: name at least one under `seeds:`, e.g. "
+            "seeds: [layernorm.cpp, layernorm_triton.py] (its suffix tells its language), or a model that writes the "
+            "first kernels: --model NAME"
+        )
     run = Run(
         settings=settings.model_dump_json(),
         task=TypeAdapter(Task).dump_json(settings.task).decode(),

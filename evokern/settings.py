@@ -7,20 +7,27 @@ a `Task`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
+from evokern import machine, registry
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Cache
 from evokern.task import Task
-from evokern.taskfile import ArgumentSection, Section, TaskSection, build_task
+from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
+from evokern.template import own_templates
 from evokern.yamlfile import Document, read
+
+AUTO, CPP, TRITON = "auto", "cpp", "triton"
+MODEL_VARIABLE = "EVOKERN_MODEL"
+"""Names models, with commas between them, where neither the task file nor the command line does."""
 
 
 class SearchSettings(Section):
@@ -42,6 +49,12 @@ class SearchSettings(Section):
     """Names of the operators that make children; all that are found when left out."""
     verifiers: list[str] | None = None
     """Names of the verifiers that children must pass; all that are found when left out."""
+    in_flight: int = Field(default=8, ge=1)
+    """Children that models are asked for at the same time."""
+    reflect_every: int = Field(default=3, ge=0)
+    """Generations between two lessons that a model draws from the search; 0: never."""
+    device_usd_per_hour: float = Field(default=2.0, gt=0, allow_inf_nan=False)
+    """What an hour of judging is worth: how the choice of operator and model weighs device time against money."""
 
 
 class BudgetSettings(Section):
@@ -51,6 +64,46 @@ class BudgetSettings(Section):
     """Seconds of search; no limit when left out."""
     evaluations: int | None = Field(default=None, ge=1)
     """Kernels judged; no limit when left out."""
+    device_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds of judging; no limit when left out."""
+    usd: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Dollars paid to models; no limit when left out. Every model needs a known price then."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Tokens of models, prompts and answers together; no limit when left out."""
+    calls: int | None = Field(default=None, ge=1)
+    """Requests to models; no limit when left out."""
+
+
+class ModelSettings(Section):
+    """A language model and how it is asked."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """As litellm names it: anthropic/..., openai/..., hosted_vllm/... and so on."""
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """How much is expected of it, relative to the other models, before it has shown what it can do."""
+    temperature: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """The provider's default when left out."""
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = None
+    """How long a model that reasons may do so; the provider's default when left out."""
+    api_base: str | None = None
+    """Where it is served, e.g. http://localhost:8000/v1; the provider's own address when left out."""
+    api_key_env: str | None = None
+    """The environment variable that holds its key; the provider's usual one when left out, none beside api_base."""
+    max_tokens: int = Field(default=16384, ge=1)
+    """Longest answer, reasoning included."""
+    timeout_s: float = Field(default=300, gt=0, allow_inf_nan=False)
+    """Seconds until a request without an answer is given up and sent again."""
+    usd_per_million_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Price of a million tokens of prompts; litellm's own list when left out."""
+    usd_per_million_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """Price of a million tokens of answers; litellm's own list when left out."""
+
+
+NamedModel = Annotated[
+    Annotated[str, Tag("short"), Field(min_length=1)] | Annotated[ModelSettings, Tag("long")],
+    Discriminator(lambda value: "long" if isinstance(value, dict | ModelSettings) else "short"),
+]
+"""A model by its name alone, or with how it is asked."""
 
 
 class EvaluationSettings(Section):
@@ -75,11 +128,13 @@ class EvaluationSettings(Section):
 class _Common(Section):
     """What a task file and the settings made from it have alike."""
 
-    backend: str = "cpp"
-    """The language of the kernels."""
+    backend: str = AUTO
+    """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
     search: SearchSettings = SearchSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    replay: str | None = None
+    """An archive whose answers stand in for the models: the search runs again without them."""
 
 
 class TaskFile(_Common):
@@ -87,9 +142,14 @@ class TaskFile(_Common):
 
     task: TaskSection
     seeds: list[str] = Field(default=[])
-    """Kernel files to start from; paths are relative to this file."""
+    """Kernel files to start from, in any languages (.cpp, .py for Triton, .cu); those of the backend are used.
+    Paths are relative to this file."""
     archive: str | None = None
     """The SQLite file that remembers the search; archives/<task>.db in the current folder when left out."""
+    models: list[NamedModel] = Field(default=[])
+    """The language models that propose kernels; those that EVOKERN_MODEL names when left out, or none."""
+    prompts: str | None = None
+    """A folder of your own prompts: each replaces the built-in one of the same name; relative to this file."""
 
 
 class Settings(_Common):
@@ -100,6 +160,9 @@ class Settings(_Common):
     task: Task
     seeds: tuple[Kernel, ...] = ()
     archive: Path
+    models: tuple[ModelSettings, ...] = ()
+    prompts: dict[str, str] = Field(default={})
+    """Texts of the user's own templates by their names."""
 
     @classmethod
     def rebuilt(cls, text: str, overrides: Mapping[str, object] | None = None) -> Self:
@@ -111,7 +174,7 @@ class Settings(_Common):
         document = Document(Path("archived settings"))
         try:
             document.data = json.loads(text)
-            document.override(overrides or {})
+            _override(document, overrides or {})
             return cls.model_validate_json(json.dumps(document.data))
         except ValidationError as error:
             raise _explain(error, document, cls) from error
@@ -130,23 +193,86 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
         EvokernError: names file, line and column, what was expected, what came and what to do.
     """
     document = read(Path(path))
-    document.override(overrides or {})
+    _override(document, overrides or {})
+    if not _models(document):
+        document.override({"models": [model.name for model in named_models()]})
     try:
         wanted = TaskFile.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
         raise _explain(error, document, TaskFile) from error
     task = build_task(wanted.task, document)
+    backend, _ = choose_backend(wanted.backend, wanted.seeds)
+    seeds = [
+        _seed(document, index, name, backend)
+        for index, name in enumerate(wanted.seeds)
+        if language_of(name, backend) == backend
+    ]
+    common = {name: getattr(wanted, name) for name in _Common.model_fields} | {"backend": backend}
     return Settings(
         task=task,
-        seeds=tuple(_seed(document, index, name, wanted.backend) for index, name in enumerate(wanted.seeds)),
+        seeds=tuple(seeds),
         archive=Path(wanted.archive or f"archives/{task.name}.db"),
-        **{name: getattr(wanted, name) for name in _Common.model_fields},
+        models=tuple(ModelSettings(name=one) if isinstance(one, str) else one for one in wanted.models),
+        prompts=_prompts(document, wanted.prompts) if wanted.prompts else {},
+        **common,
     )
+
+
+def language_of(file: str, otherwise: str) -> str:
+    """The language of a kernel file by its suffix; `otherwise` when no backend claims the suffix."""
+    suffixes = {backend.suffix: backend.language for backend in registry.discover("backends").values()}
+    return str(suffixes.get(Path(file).suffix, otherwise))
+
+
+def choose_backend(wanted: str, seeds: Sequence[str]) -> tuple[str, str]:
+    """The backend that ``auto`` means here, or `wanted` itself; and why.
+
+    Args:
+        seeds: the kernel files that a task names.
+    """
+    if wanted != AUTO:
+        return wanted, "the settings say so"
+    languages = [language_of(seed, CPP) for seed in seeds]
+    if TRITON in languages and machine.has_gpu():
+        return TRITON, "there are a GPU and a Triton seed"
+    if CPP in languages or not languages:
+        return CPP, "there is no Triton seed" if machine.has_gpu() else "there is no GPU"
+    return languages[0], f"the task has seeds for {languages[0]} only"
+
+
+def load_for(kernel: Path, file: Path, overrides: Mapping[str, object]) -> Settings:
+    """As `load`, with the backend of a kernel file's suffix, unless `overrides` name another.
+
+    Raises:
+        EvokernError: as `load`.
+    """
+    return load(file, {"backend": language_of(kernel.name, AUTO), **overrides})
+
+
+def named_models(names: object = None) -> tuple[ModelSettings, ...]:
+    """Models that are known by their names alone: `names`, else those in EVOKERN_MODEL."""
+    known = names if isinstance(names, list | tuple) else os.environ.get(MODEL_VARIABLE, "").split(",")
+    return tuple(ModelSettings(name=name.strip()) for name in known if name.strip())
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a task file, for editors that complete and check YAML."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **TaskFile.model_json_schema()}
+
+
+def _override(document: Document, overrides: Mapping[str, object]) -> None:
+    """As `Document.override`; a model that is chosen by its name keeps the settings that it has in the file."""
+    declared = {model["name"]: model for model in _models(document) if isinstance(model, dict) and "name" in model}
+    document.override(overrides)
+    if "models" in overrides and isinstance(document.data, dict):
+        document.data["models"] = [
+            declared.get(name, {"name": name}) if isinstance(name, str) else name for name in _models(document)
+        ]
+
+
+def _models(document: Document) -> list[Any]:
+    found = document.data.get("models") if isinstance(document.data, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
@@ -157,6 +283,13 @@ def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
         raise document.error(
             ("seeds", index), f"expected a kernel file at {file}: {error}; paths are relative to {document.file}"
         ) from error
+
+
+def _prompts(document: Document, name: str) -> dict[str, str]:
+    try:
+        return own_templates(document.file.parent / name, registry.folder("operators") / "prompts")
+    except EvokernError as error:
+        raise document.error(("prompts",), str(error)) from error
 
 
 def _explain(error: ValidationError, document: Document, model: type[BaseModel]) -> EvokernError:
@@ -189,8 +322,10 @@ def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
         field = model.model_fields.get(str(step))
         if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             model = field.annotation
-        elif field is None:
-            model = ArgumentSection
+        elif str(step) == "models":
+            model = ModelSettings
+        elif field is None and model is not ModelSettings:
+            model = ReturnSection if "returns" in path else ArgumentSection
     return sorted(model.model_fields)
 
 

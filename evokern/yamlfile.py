@@ -69,7 +69,7 @@ class Document:
                 if not isinstance(target, dict):
                     raise self.error(path[: depth + 1], f"expected a section that has keys, to set {dotted}")
             if isinstance(target, dict):
-                target[str(path[-1])] = value if isinstance(value, int | float) or value is None else _plain(value)
+                target[str(path[-1])] = _plain(value)
             self.marks[path] = f"option {dotted}"
 
 
@@ -149,4 +149,8 @@ def _place(node: yaml.Node, document: Document) -> str:
 
 
 def _plain(value: object) -> Data:
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, int | float) or value is None else str(value)

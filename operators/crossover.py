@@ -1,57 +1,33 @@
-"""Crossover: the recipes of two parents with the same origin spliced into one, replayed on that origin."""
+"""Crossover by a model: one kernel with the strengths of several, told apart shape by shape."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy
-
-from evokern.kernel import Child, Parent, Step
+from evokern.kernel import Child, Parent
 from evokern.protocols import Context
 
-from ._recipes import replayer
-
-DRAWS = 30
-"""Splices tried until one gives a kernel that is not known yet."""
-_ONE_POINT = 0.5
-"""Share of the splices that join the beginning of one recipe to the end of the other; the others interleave."""
+from ._author import write
+from ._evidence import comparison, sheet
 
 
 class Crossover:
-    """Parents whose recipes start from different kernels have no child."""
+    """Parents that rewrites made from the same source differ in steps: `crossover_recipe` is cheaper for them."""
 
     name = "crossover"
     arity = 2
+    needs_model = True
 
     def propose(self, context: Context) -> Child | None:
-        base, donor = context.parents
-        origin = base.child.recipe.origin
-        if donor.child.recipe.origin != origin:
+        parents = context.parents
+        if len({parent.child.recipe.origin for parent in parents}) == 1:
             return None
-        replay = replayer(context.task)
-        for _ in range(DRAWS):
-            steps, idea = _splice(base.child.recipe.steps, donor.child.recipe.steps, context.rng)
-            kernel, after = replay.replay(origin, steps)
-            if after.steps and kernel.normal_hash not in context.known:
-                parents = (Parent(base.id, "base"), Parent(donor.id, "donor"))
-                return Child(kernel, self.name, after, parents, idea)
-        return None
-
-
-def _splice(base: Sequence[Step], donor: Sequence[Step], rng: numpy.random.Generator) -> tuple[list[Step], str]:
-    if rng.random() < _ONE_POINT:
-        head, tail = int(rng.integers(len(base) + 1)), int(rng.integers(len(donor) + 1))
-        steps = [*base[:head], *(step for step in donor[tail:] if step not in base[:head])]
-        return steps, f"joined the first {head} steps of one to the last {len(donor) - tail} of the other"
-    steps = interleave(base, donor, rng)
-    return steps, f"interleaved {len(base)} and {len(donor)} steps into {len(steps)}"
-
-
-def interleave(base: Sequence[Step], donor: Sequence[Step], rng: numpy.random.Generator) -> list[Step]:
-    """Steps of both in their relative places: those in common once, each of the others with even odds."""
-    placed = [((index + 1) / (len(steps) + 1), step) for steps in (base, donor) for index, step in enumerate(steps)]
-    merged = dict.fromkeys(step for _, step in sorted(placed, key=lambda place: place[0]))
-    return [step for step in merged if (step in base and step in donor) or rng.random() < 0.5]
+        slots = {
+            "parents": "\n\n".join(
+                sheet(one, f"Kernel {chr(65 + place)}", context) for place, one in enumerate(parents)
+            ),
+            "comparison": comparison(parents, context.task),
+        }
+        kin = tuple(Parent(one.id, "donor" if place else "base") for place, one in enumerate(parents))
+        return write(self.name, context, slots, kin, parents[0])
 
 
 PLUGIN = Crossover

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evokern.bandit import FLOOR, probabilities
+from evokern.bandit import FLOOR, Trial, probabilities, return_probabilities
 
 
 def test_without_history_every_arm_is_equally_likely() -> None:
@@ -26,3 +26,27 @@ def test_recent_rewards_count_more_than_old_ones() -> None:
 
 def test_rewards_of_arms_that_are_not_offered_are_ignored() -> None:
     assert probabilities(["mutate"], [("repair", 1.0)]) == pytest.approx([1.0])
+
+
+def test_of_two_arms_that_gain_alike_the_cheaper_is_preferred_and_the_other_never_dies() -> None:
+    trials = [Trial("cheap", 0.1, 0.01), Trial("dear", 0.1, 0.10)] * 50
+    cheap, dear = return_probabilities(["cheap", "dear"], trials)
+    assert cheap > 0.75
+    assert dear >= FLOOR / 2
+
+
+def test_what_gains_more_than_it_costs_more_is_preferred() -> None:
+    trials = [Trial("cheap", 0.001, 0.01), Trial("dear", 0.5, 0.10)] * 50
+    cheap, dear = return_probabilities(["cheap", "dear"], trials)
+    assert dear > cheap
+
+
+def test_money_that_brought_nothing_counts() -> None:
+    trials = [Trial("pays", 0.1, 0.01), Trial("fails", 0.0, 0.01)] * 50
+    pays, _ = return_probabilities(["pays", "fails"], trials)
+    assert pays > 0.8
+
+
+def test_weights_decide_before_anything_was_tried() -> None:
+    once, twice = return_probabilities(["a", "b"], [], {"a": 1.0, "b": 2.0})
+    assert (twice - FLOOR / 2) == pytest.approx(2 * (once - FLOOR / 2))

@@ -19,12 +19,25 @@ from evokern.kernel import Child, Kernel, Recipe
 from evokern.outcome import Status
 from evokern.protocols import Inspection, Verifier
 from evokern.settings import load
+from evokern.task import Compare, Precision
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
-LIGHT = ("errors", "task", "kernel", "outcome", "protocols", "registry", "settings", "machine", "front", "lineage")
-HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas")
+LIGHT = (
+    "errors",
+    "task",
+    "kernel",
+    "completion",
+    "outcome",
+    "protocols",
+    "registry",
+    "settings",
+    "machine",
+    "front",
+    "lineage",
+)
+HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas", "litellm")
 README = (ROOT / "README.md").read_text()
 
 
@@ -114,6 +127,13 @@ def test_help_comes_without_the_libraries_of_a_search():
     assert done.stdout.split() == []
 
 
+@pytest.mark.parametrize("name", ["evaluation.judge", "evaluation.baseline", "compiler", "redteam.suite"])
+def test_what_touches_candidates_has_nothing_of_models(name: str):
+    code = f"import evokern.{name}, sys; print(*(one for one in sys.modules if one in ('litellm', 'evokern.models')))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
 def test_only_the_command_line_prints():
     for name, file in MODULES.items():
         calls = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
@@ -174,6 +194,19 @@ def test_the_readme_s_task_and_kernel_work(tmp_path: Path):
     for verifier in registry.chosen("verifiers", None).values():
         verdict = verifier.verify(Child(kernel, "seed", Recipe(kernel)), Inspection(settings.task, backend))
         assert verdict.refusal is None, verdict
+
+
+def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):
+    returns = readme_block("yaml", "compare: near_tie")
+    task = readme_block("yaml", "name: scale").replace('  returns: {y: "float32[M, N]"}\n', returns)
+    task = task.replace('"float32[M, N]"', '"float32[N, D]"').replace("M:", "D:")
+    (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x.argmax(1).int(), x\n")
+    (tmp_path / "scale.cpp").write_text("")
+    for policy in Precision:
+        assert f"`precision: {policy}`" in README
+        (tmp_path / "scale.yaml").write_text(task.replace("  check:", f"  precision: {policy}\n  check:"))
+        loaded = load(tmp_path / "scale.yaml").task
+        assert [tensor.comparison for tensor in loaded.returns] == [Compare.NEAR_TIE, Compare.EXACT]
 
 
 def test_the_readme_s_plugin_is_a_verifier():

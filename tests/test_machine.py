@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from pydantic import TypeAdapter
 
 from evokern import machine
@@ -41,3 +42,19 @@ def test_the_cache_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert machine.cache_folder() == Path(tmp_path) / ".cache" / "evokern"
+
+
+@pytest.mark.parametrize(
+    ("level", "kind", "size", "sharers", "expected"),
+    [
+        ("1", "Data", "48K", "0", "L1 data 48K"),
+        ("1", "Instruction", "32K", "0", ""),
+        ("3", "Unified", "32768K", "0-3,8-11", "L3 32768K (shared by 8 cores)"),
+        ("2", "Unified", "1024K", "0,8", "L2 1024K (shared by 2 cores)"),
+    ],
+)
+def test_a_cache_as_the_system_lists_it(tmp_path, level, kind, size, sharers, expected):
+    for name, value in (("level", level), ("type", kind), ("size", size), ("shared_cpu_list", sharers)):
+        (tmp_path / name).write_text(f"{value}\n")
+    assert machine._cache(tmp_path) == expected
+    assert machine._cache(tmp_path / "missing") == ""

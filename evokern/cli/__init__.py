@@ -10,7 +10,9 @@ from evokern.cli.check import check
 from evokern.cli.diff import diff
 from evokern.cli.doctor import doctor
 from evokern.cli.front import front
+from evokern.cli.insights import insights
 from evokern.cli.lineage import lineage
+from evokern.cli.models import models
 from evokern.cli.redteam import redteam
 from evokern.cli.resume import resume
 from evokern.cli.run import run
@@ -28,13 +30,13 @@ INTERRUPTED = 130
 def cli() -> None:
     """Evolves PyTorch functions into faster kernels that can be trusted.
 
-    `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `lineage`
+    `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `insights`
     read one. Exit codes: 0 done; 1 a checked kernel failed; 2 wrong usage or set-up, with one message that says what
     to do; 130 interrupted.
     """
 
 
-for _verb in (run, resume, check, front, show, diff, lineage, doctor, redteam, schema):
+for _verb in (run, resume, check, front, show, diff, lineage, insights, models, doctor, redteam, schema):
     cli.add_command(_verb)
 
 

@@ -33,6 +33,9 @@ class Display:
     def phase(self, text: str) -> None:
         """Something that takes a while has begun."""
 
+    def note(self, text: str) -> None:
+        """Something worth knowing that stays true."""
+
     def candidate(self, candidate: Candidate) -> None:
         """A candidate was remembered."""
 
@@ -47,6 +50,9 @@ class Plain(Display):
         self._verbose = verbose
 
     def phase(self, text: str) -> None:
+        self._line(text)
+
+    def note(self, text: str) -> None:
         self._line(text)
 
     def candidate(self, candidate: Candidate) -> None:
@@ -107,10 +113,14 @@ class LiveTable(Plain):
         table = Table(caption=Text(self._phase), caption_justify="left", box=None, pad_edge=False)
         for name in ("gen", "proposed", "judged", "passed", "time"):
             table.add_column(name, justify="right")
+        spends = any(one.spent for one in self._standings)
+        if spends:
+            table.add_column("spent")
         table.add_column("leader", overflow="ellipsis", no_wrap=True)
         for one in self._standings:
             counts = (one.generation, one.proposed, one.judged, one.passed)
-            table.add_row(*map(str, counts), f"{one.elapsed_s:.0f} s", Text(one.summary))
+            spent = [Text(one.spent)] if spends else []
+            table.add_row(*map(str, counts), f"{one.elapsed_s:.0f} s", *spent, Text(one.summary))
         return table
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 Verb = Callable[..., None]
 
 KEYS = {
+    "backend": "backend",
     "generations": "search.generations",
     "offspring": "search.offspring",
     "population": "search.population",
@@ -20,9 +22,16 @@ KEYS = {
     "threads": "evaluation.threads",
     "cache": "evaluation.cache",
     "trust_kernels": "evaluation.trust_kernels",
+    "models": "models",
+    "usd": "budget.usd",
+    "tokens": "budget.tokens",
+    "calls": "budget.calls",
+    "device_s": "budget.device_s",
+    "replay": "replay",
 }
 
 _OPTIONS = {
+    "backend": click.option("--backend", metavar="NAME", help="The language of the kernels: cpp, triton, cuda, auto."),
     "generations": click.option("--generations", type=int, help="Batches of offspring after the seeds."),
     "offspring": click.option("--offspring", type=int, help="Children per generation, over all islands."),
     "population": click.option("--population", type=int, help="Survivors per island."),
@@ -36,6 +45,21 @@ _OPTIONS = {
     ),
     "trust_kernels": click.option(
         "--trust-kernels", is_flag=True, default=None, help="Run kernels even where the system can't confine them."
+    ),
+    "models": click.option(
+        "--model", "models", multiple=True, metavar="NAME", help="A language model, as litellm names it; repeatable."
+    ),
+    "usd": click.option("--usd", type=float, metavar="DOLLARS", help="Stop when models have cost this much."),
+    "tokens": click.option("--tokens", type=int, help="Stop after so many tokens of models."),
+    "calls": click.option("--calls", type=int, help="Stop after so many calls of models."),
+    "device_s": click.option(
+        "--device-time", "device_s", type=float, metavar="SECONDS", help="Stop after judging for this long."
+    ),
+    "replay": click.option(
+        "--replay",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="ARCHIVE",
+        help="Take the models' answers from ARCHIVE instead of asking them.",
     ),
 }
 
@@ -53,4 +77,4 @@ def overriding(*names: str) -> Callable[[Verb], Verb]:
 
 def given(**options: Any) -> dict[str, object]:
     """Those of `options` that were given, by dotted key."""
-    return {KEYS[name]: value for name, value in options.items() if value is not None}
+    return {KEYS[name]: value for name, value in options.items() if value is not None and value != ()}

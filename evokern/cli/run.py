@@ -17,7 +17,7 @@ from evokern.cli.watch import SEARCHING, loudness, watch
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to keep the run; one file holds many.  [default: the YAML's, else archives/<task>.db]",
 )
-@overriding(*SEARCHING)
+@overriding(*SEARCHING, "replay")
 @loudness
 def run(task: Path, archive: Path | None, quiet: bool, verbose: bool, **options: object) -> None:
     """Search for faster kernels for a task.

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("id", type=int)
 @click.option("--source", is_flag=True, help="Print the source alone, to compile or to check it.")
+@click.option("--prompts", is_flag=True, help="Print what models were asked for it and what they answered, in full.")
 @reads_archive
-def show(archive: Archive, id: int, source: bool, as_json: bool) -> None:
+def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) -> None:
     """Print all that is known of a candidate.
 
     Origin, recipe, verdicts, evidence, measurements and source of candidate ID.
@@ -26,5 +27,9 @@ def show(archive: Archive, id: int, source: bool, as_json: bool) -> None:
     found = archive.candidate(id)
     if source:
         click.echo(found.child.kernel.source, nl=False)
+        return
+    exchanges = archive.exchanges(found.run)
+    if prompts:
+        click.echo(report.conversations(found, exchanges))
     else:
-        click.echo(report.as_json(found) if as_json else report.text(found))
+        click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges))

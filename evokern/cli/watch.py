@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SEARCHING = (
     "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache",
-    "trust_kernels"
+    "trust_kernels", "backend", "models", "usd", "tokens", "calls", "device_s",
 )  # fmt: skip
 """The settings that `run` and `resume` have options for."""
 
@@ -44,23 +44,32 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
     from evokern.outcome import Candidate
     from evokern.report import front as front_report
     from evokern.report.baselines import text as baselines_text
-    from evokern.report.benchmark import timings
+    from evokern.report.benchmark import UNTIMED, timings
+    from evokern.report.models import account as spent_text
     from evokern.report.progress import claim_line, standing
 
     began = time.monotonic()
     with display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
-        shown.phase(f"{search.task.name}: starting the judge, which measures PyTorch first")
+        measures = "which measures PyTorch first" if search.timed else UNTIMED
+        shown.phase(f"{search.task.name}: starting the judge, {measures}")
         with search:
+            if search.spent is None:
+                shown.note("no model is configured, the rewrites work alone; --model NAME brings one in")
             for record in evolve(search):
                 if isinstance(record, Candidate):
                     shown.candidate(record)
                 else:
-                    shown.generation(standing(record.number, search.history(), time.monotonic() - began))
+                    account = spent_text(search.spent, search.settings.budget, search.device_s)
+                    shown.generation(standing(record.number, search.history(), time.monotonic() - began, account))
             champions: list[Candidate] = []
             if not search.stopped:
-                shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
+                how = "measuring the champion again, in fresh processes and against PyTorch directly"
+                shown.phase(how if search.timed else "checking the champion again, on fresh inputs")
                 champions = list(search.announce())
+            if search.in_flight:
+                shown.phase(f"waiting for {search.in_flight} answers on their way, which are paid for and kept")
             history, baselines = search.history(), search.baselines
+            account = spent_text(search.spent, search.settings.budget, search.device_s)
     champion = leader(champions)
     measurements = champion.evaluations[-1].measurements if champion else ()
     parts = (
@@ -68,6 +77,7 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
         "\n".join(map(claim_line, champions)),
         timings(measurements) if measurements else "",
         front_report.text(front(history), width()),
+        f"spent: {account}" if account else "",
         f"archive: {archive}",
     )
     click.echo("\n" + "\n\n".join(filter(None, parts)))

@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -89,6 +90,13 @@ class Slot:
     outputs: tuple[Buffer, ...]
 
 
+class HasOutputs(Protocol):
+    """A worker, as the board sees it."""
+
+    outputs: SharedFile | None
+    """Where it writes; None: on a heap of its own."""
+
+
 class Board:
     """Every slot of a task, the files behind them, and the plan that tells workers where things are."""
 
@@ -112,11 +120,15 @@ class Board:
     def fresh_outputs(self) -> SharedFile:
         """Memory for one worker's outputs, all slots of it: what another worker left behind is in another file.
 
-        `outputs` says whose are meant: the worker's that runs next.
+        `face` says whose are meant: the worker's that runs next.
         """
         file = SharedFile("evokern-outputs", self._outputs_size, populate=False)
         file.seal(read_only=False)
         return file
+
+    def face(self, worker: HasOutputs) -> None:
+        """`worker` runs next: what it writes is what `poison`, `output` and the like are about."""
+        self.outputs = worker.outputs or self.outputs
 
     def stage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
         """Copies an input set into `slot`, past the caches."""

@@ -116,12 +116,6 @@ def derived(candidate: Speedup, rival: Speedup) -> Speedup:
     return Speedup(rival.baseline, ratio, low, high, rival.baseline_latency_ns, direct=False)
 
 
-def inverse(candidate: Speedup) -> Speedup:
-    """`candidate`'s rival over the candidate, which the caller knows by name."""
-    ratio, low, high = 1 / candidate.ratio, 1 / candidate.high, 1 / candidate.low
-    return Speedup("", ratio, low, high, candidate.baseline_latency_ns / candidate.ratio, candidate.direct)
-
-
 def noise_floor(same: Sequence[Pairs], rng: numpy.random.Generator) -> float:
     """Half-width of what identical code scored: the 95 % interval of an A/A run, stretched to reach 1 on both sides."""
     _, low, high = interval(same, rng)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from evokern.completion import Exchange
 from evokern.outcome import Candidate
 from evokern.report import benchmark, figures
 from evokern.report.figures import Ratio
 
 
-def text(candidate: Candidate) -> str:
-    """Origin, recipe, verdicts, every evaluation, and the source."""
+def text(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
+    """Origin, recipe, verdicts, every evaluation, and the source; `exchanges` may hold the answers it was made from."""
     child = candidate.child
     parents = ", ".join(f"{parent.id} ({parent.role})" for parent in child.parents) or "none"
     head = [
@@ -22,6 +24,8 @@ def text(candidate: Candidate) -> str:
     ]
     if child.idea:
         head.append(f"idea      {child.idea}")
+    head += [answer(one) for one in exchanges if one.completion.id in child.completions]
+    head += [f"lessons   answers {', '.join(map(str, child.insights))} were shown"] if child.insights else []
     head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
     verdicts = [
         f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
@@ -35,6 +39,30 @@ def text(candidate: Candidate) -> str:
     return "\n".join([*head, *verdicts, *refusals, *evaluations, "\n-- source", child.kernel.source.rstrip()])
 
 
+def conversations(candidate: Candidate, exchanges: Sequence[Exchange]) -> str:
+    """Every prompt and answer in full. A follow-up repeats what was said before it: only what is new is printed."""
+    pieces: list[str] = []
+    said = 0
+    for one in exchanges:
+        if one.completion.id not in candidate.child.completions:
+            continue
+        messages = one.prompt.messages
+        pieces += [f"-- {message.role}\n{message.text.rstrip()}" for message in messages[said:]]
+        if one.completion.reasoning:
+            pieces.append(f"-- reasoning\n{one.completion.reasoning.rstrip()}")
+        pieces.append(f"-- {answer(one)}\n{one.completion.text.rstrip()}")
+        said = len(messages) + 1  # the answer comes back as the next message
+    return "\n\n".join(pieces) or f"no model was asked for candidate {candidate.id}"
+
+
+def answer(exchange: Exchange) -> str:
+    """A line on an answer: who gave it to which prompt, what it cost, and how long it took."""
+    one = exchange.completion
+    tokens = f"{one.prompt_tokens} + {one.completion_tokens} tokens ({one.reasoning_tokens} of reasoning)"
+    cost = figures.dollars([one.cost_usd])
+    return f"answer {one.id:<2} {one.model}, {exchange.prompt.template}: {tokens}, {cost}, {one.latency_s:.1f} s"
+
+
 @dataclass(frozen=True)
 class Sheet:
     """`evokern show --json`: the record, and what follows from it."""
@@ -43,15 +71,18 @@ class Sheet:
     over_best: Ratio | None
     over_eager: Ratio | None
     candidate: Candidate
+    exchanges: tuple[Exchange, ...]
+    """What models were asked for it, and answered, in full."""
 
 
-def as_json(candidate: Candidate) -> str:
-    """The candidate with its source, recipe, verdicts, evidence and raw samples."""
+def as_json(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
+    """The candidate with its source, recipe, verdicts, evidence, raw samples, prompts and answers."""
     evaluation = candidate.evaluation
     sheet = Sheet(
         status=candidate.status.value if candidate.status else None,
         over_best=figures.over(evaluation, "best") if evaluation else None,
         over_eager=figures.over(evaluation, "eager") if evaluation else None,
         candidate=candidate,
+        exchanges=tuple(one for one in exchanges if one.completion.id in candidate.child.completions),
     )
     return TypeAdapter(Sheet).dump_json(sheet, indent=2).decode()

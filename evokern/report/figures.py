@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
@@ -76,3 +77,11 @@ def memory(size_bytes: int) -> str:
         if size_bytes >= size:
             return f"{size_bytes / size:.1f} {unit}"
     return f"{size_bytes} B"
+
+
+def dollars(costs: Sequence[float | None]) -> str:
+    """The sum of costs; that some are unknown is said."""
+    known = [cost for cost in costs if cost is not None]
+    if not known:
+        return "cost unknown"
+    return f"${sum(known):.4f}" + (" and unknown" if len(known) < len(costs) else "")

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
+from evokern.completion import Exchange
 from evokern.kernel import Parent
 from evokern.outcome import Candidate
 from evokern.report import figures
 from evokern.report.recipe import only_in
 
+Answers = Mapping[int, Exchange]
+"""Completion id → the line of the paid-for log."""
 
-def text(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+
+def text(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers | None = None) -> str:
     """The tree of `candidate`: a single parent stands right below its child, several parents branch off.
 
     Args:
         candidate: the root of the drawing.
         ancestors: id -> candidate, for its parents, theirs, and so on; one that is not in it is only named.
+        answers: what models said, for those that were made from it.
     """
     everyone = {**ancestors, candidate.id: candidate}
     drawn: set[int] = set()
@@ -26,7 +31,7 @@ def text(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
     waiting = [(Parent(candidate.id), "", "")]
     while waiting:
         node, indent, below = waiting.pop()
-        lines.append(indent + _named(node, everyone, drawn))
+        lines.append(indent + _named(node, everyone, drawn, answers or {}))
         if node.id in drawn or node.id not in everyone:
             continue
         drawn.add(node.id)
@@ -39,16 +44,21 @@ def text(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
     return "\n".join(lines)
 
 
-def _named(node: Parent, everyone: Mapping[int, Candidate], drawn: set[int]) -> str:
+def _named(node: Parent, everyone: Mapping[int, Candidate], drawn: set[int], answers: Answers) -> str:
     role = "" if node.role == "base" else f"({node.role}) "
     if node.id not in everyone:
         return f"{role}{node.id}"
-    return f"{role}{node.id} (see above)" if node.id in drawn else f"{role}{_line(everyone[node.id], everyone)}"
+    return (
+        f"{role}{node.id} (see above)" if node.id in drawn else f"{role}{_line(everyone[node.id], everyone, answers)}"
+    )
 
 
-def _line(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+def _line(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers) -> str:
     result = figures.ratio(candidate.speedup) if candidate.speedup else candidate.status and candidate.status.value
     made = f"{candidate.id}  gen {candidate.generation}  {result or 'not judged yet'}  {candidate.child.operator}"
+    if given := _answers(candidate, answers):
+        template = given[-1].template
+        made += f" by {given[-1].model} ({template}, {figures.dollars([one.cost_usd for one in given])})"
     changes = _changes(candidate, ancestors)
     return f"{made}  {changes}" if changes else made
 
@@ -57,9 +67,34 @@ def _changes(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
     """Against the first parent: the steps that were added and removed."""
     base = ancestors.get(candidate.child.parents[0].id) if candidate.child.parents else None
     if base is None:
-        return ""
+        return candidate.child.idea
+    if base.child.recipe.origin != candidate.child.recipe.origin:
+        return candidate.child.idea
     before, now = base.child.recipe.steps, candidate.child.recipe.steps
     return "  ".join([*(f"+{step}" for step in only_in(now, before)), *(f"-{step}" for step in only_in(before, now))])
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model gave for a kernel."""
+
+    model: str
+    template: str
+    tokens: int
+    cost_usd: float | None
+
+
+def _answers(candidate: Candidate, answers: Answers) -> tuple[Answer, ...]:
+    found = (answers[id] for id in candidate.child.completions if id in answers)
+    return tuple(
+        Answer(
+            one.completion.model,
+            one.prompt.template,
+            one.completion.prompt_tokens + one.completion.completion_tokens,
+            one.completion.cost_usd,
+        )
+        for one in found
+    )
 
 
 @dataclass(frozen=True)
@@ -73,9 +108,13 @@ class Ancestor:
     speedup: float | None
     parents: tuple[Parent, ...]
     steps: tuple[str, ...]
+    idea: str
+    answers: tuple[Answer, ...]
+    lessons: tuple[int, ...]
+    """Ids, in the paid-for log, of the lessons that its author was shown."""
 
 
-def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
+def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate], answers: Answers | None = None) -> str:
     """`candidate` and its ancestors, newest first, as a JSON list; `parents` are the edges."""
     everyone = {candidate.id: candidate, **ancestors}
     nodes = [
@@ -87,6 +126,9 @@ def as_json(candidate: Candidate, ancestors: Mapping[int, Candidate]) -> str:
             speedup=one.speedup,
             parents=one.child.parents,
             steps=tuple(map(str, one.child.recipe.steps)),
+            idea=one.child.idea,
+            answers=_answers(one, answers or {}),
+            lessons=one.child.insights,
         )
         for one in sorted(everyone.values(), key=lambda one: one.id, reverse=True)
     ]

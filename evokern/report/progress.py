@@ -22,10 +22,13 @@ class Standing:
     passed: int
     best: Candidate | None
     elapsed_s: float
+    spent: str = ""
+    """On models and device, of what may be spent (`models.account`)."""
 
     def __str__(self) -> str:
         counts = f"{self.proposed} proposed, {self.judged} judged, {self.passed} passed"
-        return f"generation {self.generation}: {self.summary}; {counts}; {figures.seconds(self.elapsed_s)}"
+        parts = (self.summary, counts, self.spent, figures.seconds(self.elapsed_s))
+        return f"generation {self.generation}: {'; '.join(filter(None, parts))}"
 
     @property
     def summary(self) -> str:
@@ -33,11 +36,13 @@ class Standing:
         evaluation = self.best.evaluation if self.best else None
         if self.best is None or evaluation is None:
             return "no kernel has passed yet"
+        if not evaluation.measurements:
+            return f"{self.best.id} leads untimed, error {figures.error(evaluation.rms_error)}"
         ratios = [f"{figures.ratio(evaluation.speedup(name))} over {name}" for name in ("best", "eager")]
         return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.rms_error)}"
 
 
-def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) -> Standing:
+def standing(generation: int, history: Sequence[Candidate], elapsed_s: float, spent: str = "") -> Standing:
     """Counts over `history`; the best is its leader."""
     return Standing(
         generation=generation,
@@ -46,6 +51,7 @@ def standing(generation: int, history: Sequence[Candidate], elapsed_s: float) ->
         passed=sum(1 for candidate in history if candidate.status is Status.PASSED),
         best=leader(history),
         elapsed_s=elapsed_s,
+        spent=spent,
     )
 
 
@@ -67,6 +73,10 @@ def claim_line(champion: Candidate) -> str:
     again = champion.evaluations[-1]
     if again.status is not Status.PASSED:
         return f"candidate {champion.id} did not stand up to re-measuring: {again.status.value}"
+    if not again.measurements:
+        return (
+            f"candidate {champion.id}: right again on fresh inputs, error {figures.error(again.rms_error)}; not timed"
+        )
     before = figures.ratio(figures.over(claimed, "best") if claimed else None)
     best, eager = (figures.ratio(figures.over(again, name)) for name in ("best", "eager"))
     return (

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import pytest
 
+from evokern.completion import Completion, Exchange, Finish, Message, Prompt
 from evokern.kernel import Child, Kernel, Parent, Recipe, Step
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
 from evokern.protocols import Generation, Run
@@ -153,8 +154,27 @@ class Records:
             tuple(self._random.sample(ids, self._random.randint(0, min(3, len(ids)))))
             for _ in range(self._random.randint(0, 4))
         )
-        return Generation(
-            run, number, islands, '{"state": {"inc": 332724090758049132448979897138935081983}}', self.text()
+        state = '{"state": {"inc": 332724090758049132448979897138935081983}}'
+        return Generation(run, number, islands, state, self.text(), self.some(lambda: self.one_of([*ids, 1])))
+
+    def exchange(self, run: int, generation: int, index: int) -> Exchange:
+        turn = lambda: Message(self.one_of(("system", "user", "assistant")), self.text() * self._random.randint(1, 9))  # noqa: E731
+        completion = Completion(
+            0,
+            self.one_of(("openai/one", "anthropic/two")),
+            self.text(),
+            self.text(),
+            self.one_of(list(Finish)),
+            self._random.randrange(10**6),
+            self._random.randrange(10**6),
+            self._random.randrange(10**6),
+            self.one_of((None, 0.0, 0.1 + 0.2)),
+            self.number(),
+            self._random.randint(1, 8),
+        )
+        prompt = Prompt("translate", self.some(turn), "translate.md", self.one_of((0, 2**31, 2**64 + 1)))
+        return Exchange(
+            run, generation, index, f"{self._random.getrandbits(256):064x}", prompt, completion, "2026-01-01"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from evokern import registry
 from evokern.errors import EvokernError
-from evokern.outcome import Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.kernel import Child, Recipe
+from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
 from evokern.protocols import Generation
 
 ARCHIVES = registry.discover("archives")
@@ -151,6 +153,10 @@ BROKEN = {
     ),
     "unknown survivor": lambda source, run: Generation(run, 9, ((1,), (10**6,)), "{}"),
     "generation of an unknown run": lambda source, run: Generation(run + 1, 0, ((),), "{}"),
+    "exchange of an unknown run": lambda source, run: source.exchange(run + 1, 0, 0),
+    "child of an unknown completion": lambda source, run: Candidate(
+        run, 9, 0, 0, Child(source.kernel(), "mutate", Recipe(source.kernel()), completions=(10**6,))
+    ),
     "unknown parent run": lambda source, run: source.run(run + 1, 0),
     "another kernel at a known place": lambda source, run: source.candidate(run, 0, 0),
     "another end of a known generation": lambda source, run: Generation(run, 0, ((1, 2, 3),), "another"),
@@ -201,6 +207,43 @@ def test_asking_for_a_run_that_is_not_there(archive, records):
     archive.remember(records(12).run())
     with pytest.raises(EvokernError, match="no run 7; there are 1"):
         archive.recall(7)
+
+
+# The paid-for log -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exchanges_come_back_as_they_went_in_and_children_name_them(archive, plugin, records, seed):
+    source = records(seed)
+    run = archive.remember(source.run())
+    given = [source.exchange(run, number // 4, number % 4) for number in range(12)]
+    stored = [replace(one, completion=replace(one.completion, id=archive.remember(one))) for one in given]
+    assert [archive.remember(one) for one in given] == [one.completion.id for one in stored]  # twins are stored once
+    made_of = tuple(one.completion.id for one in stored[2:5])
+    candidate = source.candidate(run, 0, 0)
+    child = replace(candidate.child, completions=made_of, insights=made_of[:1])
+    archive.remember(replace(candidate, child=child))
+    with plugin(archive.path, readonly=True) as reader:
+        assert reader.exchanges(run) == tuple(stored)
+        assert reader.recall().candidates[0].child == child
+
+
+def test_a_branch_knows_what_was_paid_for_the_generations_that_it_took_over(archive, records):
+    source = records(13)
+    first, _, _ = remember_run(archive, source, generations=3)
+    trunk = [archive.remember(source.exchange(first, generation, 0)) for generation in range(4)]
+    second = archive.remember(source.run(first, 1))
+    limb = archive.remember(source.exchange(second, 2, 0))
+    assert [one.completion.id for one in archive.exchanges()] == [*trunk[:2], limb]
+    assert [one.completion.id for one in archive.exchanges(first)] == trunk
+
+
+def test_threads_may_remember_at_once(archive, records):
+    run = archive.remember(records(14).run())
+    given = [records(seed).exchange(run, 0, seed) for seed in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        ids = list(pool.map(archive.remember, given))
+    assert {one.completion.id: one.index for one in archive.exchanges()} == dict(zip(ids, range(24), strict=True))
 
 
 def test_closing_twice_is_harmless(archive):

@@ -55,7 +55,7 @@ class Judge:
     asked: ClassVar[list[object]] = []
     baselines = ()
 
-    def __init__(self, task: object, evaluation: object, yardstick: object) -> None:
+    def __init__(self, task: object, evaluation: object, yardstick: object, backend: str) -> None:
         self.asked.append(evaluation)
 
     def __enter__(self) -> Judge:
@@ -135,14 +135,18 @@ def test_options_beat_the_yaml_and_what_is_left_out_does_not(evokern: Evokern, m
     monkeypatch.setattr("evokern.search.begin", begin)
     code, _, error = evokern(
         "run", "copy.yaml", "--offspring", "3", "--time", "60", "--evaluations", "50", "--seed", "9", "--cache", "hot",
-        "--threads", "1", "--islands", "3", "--population", "5",
+        "--threads", "1", "--islands", "3", "--population", "5", "--model", "openai/a", "--model", "openai/b",
+        "--usd", "2", "--tokens", "1000", "--calls", "30", "--device-time", "90", "--replay", "old.db",
     )  # fmt: skip
     assert code == 130
     assert "interrupted" in error
     (settings,) = seen
     search, budget = settings.search, settings.budget
     assert (search.generations, search.offspring, search.seed, search.islands, search.population) == (7, 3, 9, 3, 5)
-    assert (budget.time_s, budget.evaluations) == (60.0, 50)
+    assert (budget.time_s, budget.evaluations, budget.device_s) == (60.0, 50, 90.0)
+    assert (budget.usd, budget.tokens, budget.calls) == (2.0, 1000, 30)
+    assert [model.name for model in settings.models] == ["openai/a", "openai/b"]
+    assert settings.replay == "old.db"
     assert (settings.evaluation.cache.value, settings.evaluation.threads) == ("hot", 1)
 
 
@@ -198,8 +202,11 @@ def test_wrong_usage_is_exit_code_2(evokern: Evokern):
 
 def test_every_option_that_overrides_is_a_setting():
     for key in overrides.KEYS.values():
-        section, name = key.split(".")
-        assert name in Settings.model_fields[section].annotation.model_fields
+        *sections, name = key.split(".")
+        fields = Settings.model_fields
+        for section in sections:
+            fields = fields[section].annotation.model_fields
+        assert name in fields
 
 
 def test_doctor_finds_what_works(evokern: Evokern):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from evokern import registry
 from evokern.cli import main
 from evokern.cli.archive import newest
+from evokern.completion import Completion, Exchange, Finish, Message, Prompt
 from evokern.errors import EvokernError
 from evokern.kernel import Parent
 from evokern.protocols import Generation, Run
@@ -91,6 +93,26 @@ def test_lineage_is_a_tree_down_to_the_seed(evokern: Evokern):
     assert [line.split()[0] for line in text.splitlines()] == ["5", "2", "1"]
     _, text, _ = evokern("lineage", "5", "--json")
     assert [node["id"] for node in json.loads(text)] == [5, 2, 1]
+
+
+def test_what_a_model_wrote_names_model_prompt_and_cost_and_shows_both_texts(evokern: Evokern):
+    fill(Path("archives/copy.db"))
+    archive = registry.discover("archives")["sqlite"](Path("archives/copy.db"))
+    prompt = Prompt("mutate", (Message("user", "Make it faster."),), "mutate")
+    answer = Completion(0, "openai/one", "Here.", "Hm.", Finish.STOP, 10, 20, 5, 0.25, 1.5)
+    paid = archive.remember(Exchange(1, 2, 6, "key", prompt, answer))
+    written = passed(6, 3.0, (UNROLL,), (Parent(5),), generation=2)
+    archive.remember(replace(written, child=replace(written.child, completions=(paid,), idea="blocks")))
+    archive.close()
+    _, text, _ = evokern("lineage", "6")
+    assert text.startswith("6  gen 2  2.40x  mutate by openai/one (mutate, $0.25")
+    _, text, _ = evokern("show", "6")
+    assert "openai/one, mutate: 10 + 20 tokens (5 of reasoning), $0.25" in text
+    _, text, _ = evokern("show", "6", "--prompts")
+    assert "-- user\nMake it faster.\n" in text
+    assert "1.5 s\nHere.\n" in text
+    _, text, _ = evokern("show", "5", "--prompts")
+    assert text == "no model was asked for candidate 5\n"
 
 
 def test_diff_compares_two(evokern: Evokern):

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
@@ -14,9 +15,11 @@ import pytest
 from evokern.cli.display import LiveTable
 from evokern.cli.watch import watch
 from evokern.evaluation.messages import Baseline
+from evokern.models.ledger import Spending
 from evokern.outcome import Candidate, Fidelity
 from evokern.protocols import Generation
-from evokern.report.progress import standing
+from evokern.report.progress import claim_line, standing
+from evokern.settings import BudgetSettings
 from tests.specimens import UNROLL, measured, passed, refused, task
 
 
@@ -29,7 +32,10 @@ class Played:
             Baseline("eager", {"N": 4096}, 2e6),
             Baseline("compile", {"N": 4096}, None, "did not finish within 60 s"),
         )
-        self.announced = 0
+        self.announced, self.timed = 0, True
+        self.spent: Spending | None = None
+        self.device_s, self.in_flight = 3.0, 0
+        self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
         self._records, self._interrupts, self._seen = records, interrupts, list[Candidate]()
 
     def __enter__(self) -> Self:
@@ -91,6 +97,46 @@ def test_piped_a_search_prints_a_line_a_generation_then_claim_and_front(capsys: 
     assert "claimed 2.00x [1.96, 2.04] over best; re-measured in fresh processes 1.92x" in text
     assert text.index("re-measured") < text.index("noise floor") < text.index("over best [95 %]")
     assert lines[-1] == "archive: archives/copy.db"
+
+
+def test_a_search_that_is_not_timed_says_so(capsys: pytest.CaptureFixture[str]):
+    one = passed(1, 1.0, rms_error=1.5)
+    untimed = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),))
+    search = Played([untimed, Generation(1, 0, ((1,),), "{}")])
+    search.timed = False
+    run(search)
+    text = capsys.readouterr().out
+    assert "does not time: without a GPU it only tells right from wrong" in text
+    assert "generation 0: 1 leads untimed, error 1.50" in text
+
+
+def test_the_champion_of_a_search_that_is_not_timed_was_right_again():
+    one = passed(7, 1.0, rms_error=1.5)
+    champion = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),) * 2)
+    assert claim_line(champion) == "candidate 7: right again on fresh inputs, error 1.50; not timed"
+
+
+def test_what_was_spent_stands_in_the_lines_and_below_the_result(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.spent = Spending(calls=7, tokens=900, usd=0.5, unpriced=2)
+    run(search)
+    lines = capsys.readouterr().out.splitlines()
+    account = "7 of 40 calls, 900 tokens, $0.50 and 2 calls of unknown cost of $2.00"
+    assert sum(account in line for line in lines if line.startswith("generation")) == 2
+    assert f"spent: {account}" in lines
+    assert "no model" not in "\n".join(lines)
+
+
+def test_answers_on_their_way_are_waited_for_and_that_is_said(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.in_flight = 3
+    run(search)
+    assert "waiting for 3 answers on their way" in capsys.readouterr().out
+
+
+def test_without_a_model_one_line_says_so(capsys: pytest.CaptureFixture[str]):
+    run(Played(records()))
+    assert capsys.readouterr().out.count("no model is configured, the rewrites work alone") == 1
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):

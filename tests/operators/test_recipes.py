@@ -47,7 +47,7 @@ def context(parents: tuple[Candidate, ...], seed: int, history: tuple[Candidate,
     return Context(TASK, parents, history or parents, known, numpy.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("name", ["mutate", "crossover"])
+@pytest.mark.parametrize("name", ["mutate_recipe", "crossover_recipe"])
 def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
     parents = (candidate(1, PARALLEL, SIMD, speedup=2), candidate(2, UNROLL, RESTRICT))
     ideas = set()
@@ -65,7 +65,7 @@ def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
     assert len(ideas) > 2
 
 
-@pytest.mark.parametrize("name", ["mutate", "crossover"])
+@pytest.mark.parametrize("name", ["mutate_recipe", "crossover_recipe"])
 def test_same_context_and_stream_give_the_same_child(name: str) -> None:
     parents = (candidate(1, PARALLEL), candidate(2, UNROLL, RESTRICT))[: OPERATORS[name].arity]
     assert OPERATORS[name].propose(context(parents, 5)) == OPERATORS[name].propose(context(parents, 5))
@@ -73,7 +73,7 @@ def test_same_context_and_stream_give_the_same_child(name: str) -> None:
 
 def test_mutation_inserts_alters_and_removes() -> None:
     parent = candidate(1, PARALLEL, UNROLL, RESTRICT)
-    children = [OPERATORS["mutate"].propose(context((parent,), seed)) for seed in range(60)]
+    children = [OPERATORS["mutate_recipe"].propose(context((parent,), seed)) for seed in range(60)]
     verbs = {child.idea.split()[0] for child in children if child}
     assert verbs == {"inserted", "altered", "removed"}
     assert any(len(child.recipe.steps) > 4 for child in children if child)
@@ -83,18 +83,18 @@ def test_a_step_that_no_longer_applies_is_dropped() -> None:
     simd_first = Step("simd", "every loop")
     parents = (candidate(1, SIMD, PARALLEL), candidate(2, simd_first))
     for seed in range(30):
-        child = OPERATORS["crossover"].propose(context(parents, seed))
+        child = OPERATORS["crossover_recipe"].propose(context(parents, seed))
         if child is not None:
             assert replayed(child.recipe.steps) == child.kernel
 
 
 def test_rewrites_that_paid_off_are_inserted_more_often() -> None:
     parent = candidate(1)
-    paid = tuple(candidate(2 + i, UNROLL, speedup=2.0, operator="mutate", parents=(1,)) for i in range(30))
-    other = tuple(candidate(2 + i, RESTRICT, speedup=2.0, operator="mutate", parents=(1,)) for i in range(30))
+    paid = tuple(candidate(2 + i, UNROLL, speedup=2.0, operator="mutate_recipe", parents=(1,)) for i in range(30))
+    other = tuple(candidate(2 + i, RESTRICT, speedup=2.0, operator="mutate_recipe", parents=(1,)) for i in range(30))
 
     def unrolled(history: tuple[Candidate, ...]) -> int:
-        made = [OPERATORS["mutate"].propose(context((parent,), seed, (parent, *history))) for seed in range(80)]
+        made = [OPERATORS["mutate_recipe"].propose(context((parent,), seed, (parent, *history))) for seed in range(80)]
         return sum(child is not None and any(step.rewrite == "unroll" for step in child.recipe.steps) for child in made)
 
     assert unrolled(paid) > unrolled(other)
@@ -102,14 +102,16 @@ def test_rewrites_that_paid_off_are_inserted_more_often() -> None:
 
 def test_crossover_needs_a_common_origin() -> None:
     stranger = Candidate(1, 0, 9, 0, Child(Kernel("other"), "seed", Recipe(Kernel("other"))), id=9)
-    assert OPERATORS["crossover"].propose(context((candidate(1, PARALLEL), stranger), 0)) is None
+    assert OPERATORS["crossover_recipe"].propose(context((candidate(1, PARALLEL), stranger), 0)) is None
 
 
 def test_nothing_new_is_none() -> None:
     bare = Candidate(1, 0, 1, 0, Child(Kernel(""), "seed", Recipe(Kernel(""))), id=1)
     known = {Kernel("").normal_hash: 1}
     twins = (bare, bare)
-    assert OPERATORS["crossover"].propose(Context(TASK, twins, twins, known, numpy.random.default_rng(0))) is None
+    assert (
+        OPERATORS["crossover_recipe"].propose(Context(TASK, twins, twins, known, numpy.random.default_rng(0))) is None
+    )
 
 
 def test_assembly_puts_the_steps_that_paid_together_and_leaves_out_those_that_hurt() -> None:

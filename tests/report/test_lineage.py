@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
-from evokern.kernel import Parent
+from evokern.completion import Completion, Exchange, Finish, Prompt
+from evokern.kernel import Child, Kernel, Parent, Recipe
+from evokern.outcome import Candidate
+from evokern.report import candidate as sheet
 from evokern.report import difference, lineage
-from tests.specimens import PARALLEL, UNROLL, passed, wrong
+from tests.specimens import PARALLEL, UNROLL, measured, passed, wrong
 
 SEED = passed(1, 1.0, generation=0)
 MOTHER = passed(2, 1.5, (UNROLL,), (Parent(1),))
@@ -22,6 +26,24 @@ def test_the_tree_shows_roles_gains_and_what_each_step_changed():
     assert lines[2] == "│  1  gen 0  0.80x  seed"
     assert lines[3].startswith("└─ (donor) 3  gen 1  1.60x")
     assert lines[4] == "   1 (see above)"
+
+
+def test_a_kernel_that_a_model_wrote_names_it_its_prompt_and_its_cost():
+    written = Kernel(SEED.child.kernel.source + "int rewritten;")
+    child = Child(written, "repair", Recipe(written), (Parent(1),), "tiled the rows", completions=(7, 8))
+    candidate = Candidate(1, 2, 0, 0, child, (), (measured(3.0),), id=9)
+    answer = Completion(7, "openai/a", "", "", Finish.STOP, 100, 20, 0, 0.01, 1.0)
+    prompt = Prompt("repair", (), "repair.md")
+    answers = {
+        id: Exchange(1, 2, 0, "", prompt, replace(answer, id=id, cost_usd=cost)) for id, cost in ((7, 0.01), (8, 0.02))
+    }
+    text = lineage.text(candidate, {1: SEED}, answers)
+    assert text.splitlines()[0] == "9  gen 2  2.40x  repair by openai/a (repair.md, $0.0300)  tiled the rows"
+    (node, _) = json.loads(lineage.as_json(candidate, {1: SEED}, answers))
+    assert node["answers"][0] == {"model": "openai/a", "template": "repair.md", "tokens": 120, "cost_usd": 0.01}
+    assert "answer 8  openai/a, repair.md: 100 + 20 tokens (0 of reasoning), $0.0200" in sheet.text(
+        candidate, list(answers.values())
+    )
 
 
 def test_a_removed_step_and_a_failure_are_told():

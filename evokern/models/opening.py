@@ -1,0 +1,60 @@
+"""The desk of a run: real models, or an archive that stands in for them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+from evokern import registry
+from evokern.errors import EvokernError
+from evokern.models.desk import Desk, Source
+from evokern.models.replay import Replay
+from evokern.protocols import Archive, Run
+from evokern.settings import Settings
+
+
+def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
+    """The desk for the models of `settings`; litellm is imported here, unless they are replayed.
+
+    Raises:
+        EvokernError: a model can't be asked, or the archive to replay can't be read.
+    """
+    source: Source
+    if settings.replay is not None:
+        with closing(_replayed(settings.replay)) as recorded:
+            source = Replay(recorded.exchanges())
+    else:
+        from evokern.models.client import Client
+
+        source = Client()
+    try:
+        return Desk(settings.models, settings.budget, source, archive, run)
+    except EvokernError:
+        source.close()
+        raise
+
+
+def with_replayed_models(settings: Settings, archive: Path) -> Settings:
+    """`settings` with the models of the run that they replay, unless they have their own.
+
+    Raises:
+        EvokernError: the archive can't be read, no model was asked in it, or it is the one to be written.
+    """
+    if settings.replay is None:
+        return settings
+    if Path(settings.replay).resolve() == archive.resolve():
+        raise EvokernError(
+            f"archive {archive}: a search is replayed into another archive; name one with --archive PATH"
+        )
+    if settings.models:
+        return settings
+    with closing(_replayed(settings.replay)) as recorded:
+        models = Settings.rebuilt(recorded.recall().run.settings).models
+    if not models:
+        raise EvokernError(f"archive {settings.replay}: its latest run asked no model, so there is nothing to replay")
+    return settings.model_copy(update={"models": models})
+
+
+def _replayed(path: str) -> Archive:
+    opened: Archive = registry.discover("archives")["sqlite"](Path(path), readonly=True)
+    return opened

@@ -1,0 +1,57 @@
+"""Answers from another archive instead of from models: `evokern run --replay ARCHIVE`.
+
+The same request gets the same answer. Timings differ from run to run, though, and prompts quote them: a request that
+was never made gets the next answer that nobody has taken, of the same operator and model if there is one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from evokern.completion import Completion, Exchange, Exhausted, Finish, NoAnswer, Prompt
+from evokern.models.desk import content_key
+from evokern.models.ledger import Price
+from evokern.settings import ModelSettings
+
+
+class Replay:
+    """A `desk.Source` over the exchanges of a run, oldest first."""
+
+    def __init__(self, exchanges: Sequence[Exchange]) -> None:
+        self._left = [one for one in exchanges if one.completion.finish is not Finish.FAILED]
+        self._lock = threading.Lock()
+
+    def check(self, model: ModelSettings) -> None:
+        del model  # every model can be played
+
+    def price(self, model: ModelSettings) -> Price | None:
+        del model
+        return Price(0.0, 0.0)  # it was paid for when it was asked
+
+    def call(self, model: ModelSettings, prompt: Prompt) -> Completion:
+        key = content_key(model, prompt)
+        with self._lock:
+            choices = (
+                [one for one in self._left if one.key == key],
+                [
+                    one
+                    for one in self._left
+                    if (one.prompt.operator, one.completion.model) == (prompt.operator, model.name)
+                ],
+                [one for one in self._left if one.prompt.operator == prompt.operator],
+            )
+            if not self._left:
+                raise Exhausted("the replayed archive holds no further answer")
+            taken = next((found[0] for found in choices if found), None)
+            if taken is None:
+                raise NoAnswer(f"the replayed archive holds no further answer for {prompt.operator}")
+            self._left.remove(taken)
+        return replace(taken.completion, id=0, model=model.name, cost_usd=0.0)
+
+    def stop(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None

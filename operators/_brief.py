@@ -1,0 +1,119 @@
+"""What every prompt says of the task: the sections of ``prompts/system.md``. The same for all calls of a run.
+
+Held-out shapes never get here: a kernel must meet them unprepared.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from evokern.outcome import Cache
+from evokern.protocols import Conditions, Context
+from evokern.quote import SOURCE_CHARS, inline, quoted
+from evokern.task import Precision, Scalar, Task, Tensor, shape_label
+from evokern.template import Template, template
+
+PROMPTS = Path(__file__).parent / "prompts"
+"""The built-in templates; `Conditions.prompts` holds the user's own."""
+_SECTIONS = ("Contract", "First kernels", "Improvements")
+"""The headings of a language's template."""
+_FLOAT_BOUND = (
+    "The RMS error may be about 4 times PyTorch's own, the largest about 8 times what rounding the inputs would change."
+)
+_HALF_BOUND = "The RMS error may be hardly more than what rounding the exact result to the output's type gives."
+
+
+def named(name: str, conditions: Conditions) -> Template:
+    """The template of that name, the user's own if there is one."""
+    return template(name, PROMPTS, conditions.prompts)
+
+
+def system(context: Context) -> str:
+    """The first message of every conversation."""
+    task, conditions = context.task, context.conditions
+    slots = {
+        "language": conditions.language,
+        "task": _task(task),
+        "reference": quoted(
+            "The reference, in PyTorch" + (": the kernel computes its gradients" if task.backward else ""),
+            task.reference_source,
+            "python",
+            SOURCE_CHARS,
+        ),
+        "contract": language_section("Contract", conditions).fill({"signature": conditions.signature}),
+        "machine": _machine(conditions),
+        "bound": _bound(task),
+        "hints": _hints(task, conditions),
+    }
+    return named("system", conditions).fill(slots)
+
+
+def language_section(heading: str, conditions: Conditions) -> Template:
+    """What the language's template says below ``# heading`` (one of `_SECTIONS`); empty when it has no such section."""
+    whole = named(f"languages/{conditions.language}", conditions)
+    parts = re.split(rf"^# ({'|'.join(_SECTIONS)})[ \t]*\n", whole.text, flags=re.MULTILINE)
+    sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+    return Template(whole.name, sections.get(heading, ""))
+
+
+def angles(heading: str, conditions: Conditions) -> list[str]:
+    """The points of a section of the language's template, each on one line."""
+    text = language_section(heading, conditions).text
+    return [" ".join(point.split()) for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]] or ["any"]
+
+
+def _task(task: Task) -> str:
+    lines = [f"{inline(task.name)}, of the category {inline(task.category)}.", ""]
+    lines += [f"- argument {_argument(argument)}" for argument in task.arguments]
+    lines += [f"- output `{_tensor(tensor)}`" for tensor in task.returns]
+    lines += ["", f"Checked at {', '.join(map(shape_label, task.check))}, and at shapes that nobody knows beforehand."]
+    lines += ["Timed at:", ""]
+    lines += [
+        f"- {shape_label(shape)}: at least {task.compulsory_bytes(shape) / 1e6:.3g} MB are read and written"
+        for shape in task.time
+    ]
+    return "\n".join(lines)
+
+
+def _argument(argument: Tensor | Scalar) -> str:
+    if isinstance(argument, Scalar):
+        return f"`{argument.name}: {argument.dtype} = {argument.value}` (scalar)"
+    bounds = "" if argument.low is None else f", values from {argument.low} to {argument.high}"
+    return f"`{_tensor(argument)}`{bounds}"
+
+
+def _tensor(tensor: Tensor) -> str:
+    return f"{tensor.name}: {tensor.dtype}[{', '.join(tensor.dims)}]"
+
+
+def _machine(conditions: Conditions) -> str:
+    here = conditions.machine
+    lines = []
+    if here is not None:
+        vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
+        lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
+        lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
+        lines += [f"- GPU: {', '.join(here.gpus)}"] if here.gpus and conditions.language != "cpp" else []
+    lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")
+    where = "in memory, not in the caches," if conditions.cache is Cache.COLD else "in the caches, as far as they fit,"
+    lines.append(f"- inputs are {where} when the clock starts")
+    return "\n".join(lines)
+
+
+def _bound(task: Task) -> str:
+    """How much error the gate forgives (evaluation/gate.py), in words; the widest of the outputs decides."""
+    narrow = all(tensor.dtype.bytes < 4 for tensor in task.returns if tensor.dtype.is_float)
+    freer = (
+        f" Arithmetic may be as in PyTorch's precision `{task.precision}`."
+        if task.precision is not Precision.IEEE
+        else ""
+    )
+    return (_HALF_BOUND if narrow else _FLOAT_BOUND) + freer
+
+
+def _hints(task: Task, conditions: Conditions) -> str:
+    """Of the task's category, from ``prompts/categories``; empty when nobody wrote any."""
+    name = f"categories/{'-'.join(task.category.lower().split())}"
+    known = name in conditions.prompts or (re.fullmatch(r"[\w/-]+", name) and (PROMPTS / f"{name}.md").is_file())
+    return f"# What holds for this kind of task\n\n{named(name, conditions).fill({})}" if known else ""
