@@ -26,7 +26,7 @@ from pydantic import TypeAdapter
 from evokern.evaluation import bindings, reference
 from evokern.evaluation.memory import INPUT, PAGE, Board, SharedFile, view
 from evokern.evaluation.rig import Rig
-from evokern.evaluation.sandbox import environment
+from evokern.evaluation.sandbox import environment, inherited
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.machine import cache_folder
 from evokern.outcome import Status
@@ -36,7 +36,6 @@ KINDS = ("eager", "compile")
 IMPORT_TIMEOUT_NS = 120_000_000_000
 WARM_UP_S, SETTLED_CALLS, FEW_FAULTS = 2.0, 8, 64
 """A baseline is warm after so many calls with so few page faults, or after so long."""
-PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH")
 
 _TASK = TypeAdapter(Task)
 _MATMUL_PRECISION = {Precision.IEEE: "highest", Precision.TF32: "high", Precision.REDUCED: "medium"}
@@ -47,9 +46,8 @@ _CONTROL, _PLAN, _INPUTS, _TASK_FILE = 3, 4, 5, 6
 
 def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int]) -> Worker:
     """The baseline process of `kind`, importing PyTorch by itself until `Worker.load` asks whether it is ready."""
-    variables = environment(threads) | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    variables = inherited() | environment(threads)
     variables |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "inductor"),
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }

@@ -17,8 +17,8 @@ from typing import Self
 
 from evokern import compiler, confinement
 from evokern.errors import EvokernError
-from evokern.evaluation.gpu.driver import LIBRARY
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
+from evokern.evaluation.sandbox import inherited
 from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Fidelity
 from evokern.settings import EvaluationSettings
@@ -29,19 +29,6 @@ __all__ = ["Baseline", "Judge"]
 PATIENCE_S = 1800
 """Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
 QUOTED_BYTES = 4096
-
-_PASSED_ON = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "XDG_CACHE_HOME",
-    "CXX",
-    "CC",
-    "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    LIBRARY,
-)
-"""All that the judge's environment has in common with the engine's, which holds API keys."""
 
 
 class Judge:
@@ -153,6 +140,4 @@ class Judge:
 
 def _environment() -> dict[str, str]:
     """What the judge gets: no keys, and OpenMP threads that sleep while workers compute."""
-    own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    path = os.pathsep.join(filter(None, sys.path))
-    return own | {"PYTHONPATH": path, "LC_ALL": "C", "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
+    return inherited() | {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}

@@ -10,6 +10,7 @@ import fcntl
 import os
 import resource
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,18 @@ from evokern.nursery import nursery
 
 FORKED = "forked"
 QUOTED_BYTES = 4096
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "CXX",
+    "CC",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "EVOKERN_LIBCUDA",
+)
+"""All that the environment of the judge and of baselines has in common with the engine's, which holds API keys."""
 _FIRST_DESCRIPTOR = 3
 _OUT_OF_THE_WAY = 200
 
@@ -42,6 +55,12 @@ def environment(threads: int) -> dict[str, str]:
         "MALLOC_MMAP_MAX_": "0",
         "MALLOC_TRIM_THRESHOLD_": str(16 << 30),
     }
+
+
+def inherited() -> dict[str, str]:
+    """What a trusted process that runs Python gets of this one's environment; kernels get nothing of it."""
+    own = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return own | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LC_ALL": "C"}
 
 
 @dataclass(frozen=True)

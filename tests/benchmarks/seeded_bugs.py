@@ -1,8 +1,9 @@
 """The judge over seeded bugs and honest variants of the Triton seeds, without a GPU.
 
-``python -m tests.benchmarks.seeded_bugs [EXAMPLE ...]`` prints a line a kernel that was judged wrongly, a table by example,
-and the median seconds that a refusal takes from the source to the verdict: parsing, compiling, and the cases until
-something is wrong.
+    python -m tests.benchmarks.seeded_bugs [EXAMPLE ...]
+
+Prints a line a kernel that was judged wrongly, a table by example, and the median seconds that a refusal takes from the
+source to the verdict: parsing, compiling, and the cases until something is wrong.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from evokern.evaluation.gpu.driver import LIBRARY
 from evokern.evaluation.gpu.nvml import Monitor, Reading
 from evokern.evaluation.gpu.process import CandidateWorker, CardWorker
 from evokern.evaluation.rig import Artefact, Programs
+from evokern.evaluation.sandbox import inherited
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.protocols import DeviceBackend
@@ -28,17 +29,6 @@ from evokern.task import Precision, Shape, Task
 
 READINGS_KEPT = 1000
 BASELINE_COMPILERS = 4
-_PASSED_ON = (
-    "PATH",
-    "HOME",
-    "TMPDIR",
-    "XDG_CACHE_HOME",
-    "CXX",
-    "CC",
-    "LD_LIBRARY_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    LIBRARY,
-)
 _TASK = TypeAdapter(Task)
 
 
@@ -118,8 +108,7 @@ def is_there() -> bool:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return {**own, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LC_ALL": "C", **more}
+    return {**inherited(), **more}
 
 
 def _cores() -> list[int]:

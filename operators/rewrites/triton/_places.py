@@ -6,6 +6,7 @@ other places change.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,19 +31,19 @@ class Place:
     options: Options
 
 
-class PlaceRewrite:
+class PlaceRewrite(ABC):
     """A rewrite that finds places and changes the module at one of them. Subclasses say `places` and `changed`."""
 
     name: str
     expected_gain = 0.05
 
+    @abstractmethod
     def places(self, module: cst.Module, task: Task) -> Iterator[Place]:
         """Where it applies, in source order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def changed(self, module: cst.Module, place: Place, chosen: Mapping[str, str]) -> cst.Module:
         """The module with the rewrite applied at `place`."""
-        raise NotImplementedError
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         """As `protocols.Rewrite` says."""

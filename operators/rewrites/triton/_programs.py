@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 
 import libcst as cst
@@ -22,13 +23,13 @@ class Programs(PlaceRewrite):
 
     options: Mapping[str, tuple[str, ...]]
 
+    @abstractmethod
     def numbers(self, chosen: Mapping[str, str]) -> tuple[str, str]:
         """The first old program that a new one does, and the range of what is added to it, as text."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grid(self, extent: str, chosen: Mapping[str, str]) -> str:
         """The text of the new grid's extent."""
-        raise NotImplementedError
 
     def places(self, module: cst.Module, task: Task) -> Iterator[Place]:  # noqa: ARG002
         launched = list(launches(module))
