@@ -170,7 +170,7 @@ class Bench:
         salt = secrets.randbits(64)
         self.board.face(worker)
         for slot, case in zip(slots, cases, strict=True):
-            self.board.evict(slot) if staged else self.board.stage(slot, case.inputs)
+            (self.board.restage if staged else self.board.stage)(slot, case.inputs)
             self.board.poison(slot, salt)
         shape = slots[0].shape
         allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))

@@ -135,8 +135,8 @@ class Board:
         for buffer, source in zip(slot.inputs, inputs, strict=True):
             bindings.copy(self.inputs.address + buffer.offset, source.data_ptr(), buffer.size, self._threads)
 
-    def evict(self, slot: Slot) -> None:
-        """Leaves the inputs of `slot` as they are, in no cache: what `stage` would do with the same ones, for less."""
+    def restage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:  # noqa: ARG002
+        """As `stage`, with the inputs that are there: nobody else can write them, so they only leave the caches."""
         for buffer in slot.inputs:
             bindings.flush(self.inputs.address + buffer.offset, buffer.size, self._threads)
 

@@ -51,8 +51,8 @@ class Board(Protocol):
         """Puts an input set into `slot`."""
         ...
 
-    def evict(self, slot: Slot) -> None:
-        """What `stage` would do with the inputs that are in `slot` already."""
+    def restage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
+        """As `stage`, with the inputs that were staged last."""
         ...
 
     def poison(self, slot: Slot, salt: int) -> None:

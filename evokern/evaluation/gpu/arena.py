@@ -103,8 +103,9 @@ class Arena:
                 target = view(self.host.address + buffer.offset, buffer.size, buffer.tensor.dtype)
                 target.copy_(source.reshape(-1), non_blocking=self.pinned)
 
-    def evict(self, slot: Slot) -> None:
-        """Nothing: a worker's window fetches what is staged."""
+    def restage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
+        """As `stage`: a card can reach pinned memory, so what is there now is anybody's guess."""
+        self.stage(slot, inputs)
 
     def poison(self, slot: Slot, salt: int) -> None:
         """Has the next worker fill the outputs of `slot`, redzones included, with what `salt` says."""
