@@ -18,6 +18,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 from math import log, log1p
 from pathlib import Path
 from statistics import median
@@ -129,6 +130,7 @@ def card(report: Report) -> dict[str, Any]:
     """The card, its driver and clocks, and what its memory delivers."""
     rig = GpuRig(RMSNORM, SETTINGS, Toolkit())
     found = {**rig.facts, "bandwidth": rig.bandwidth, "torch": torch.__version__, "python": platform.python_version()}
+    found["triton"] = version("triton")
     query = "name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,temperature.gpu,power.draw,power.limit"
     found["nvidia_smi"] = _words(["nvidia-smi", f"--query-gpu={query}", "--format=csv"])
     found["idle"] = asdict(Monitor().read())

@@ -19,7 +19,7 @@
 namespace {
 
 using u64 = uint64_t;
-enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700 };
+enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, ALREADY_PINNED = 712 };
 constexpr u64 MEMORY = u64{1} << 30;
 constexpr u64 FAR = 0x9E3779B97F4A7C15ull;
 
@@ -37,6 +37,7 @@ struct Event {
 int error_so_far = OK;
 u64 allocated = 0;
 std::map<u64, u64> sizes_of;
+std::map<u64, u64> pinned;
 Graph* capturing = nullptr;
 
 int64_t now_ns() {
@@ -90,7 +91,14 @@ int cuMemFree_v2(u64 address) {
     allocated -= sizes_of[address];
     return std::free(reinterpret_cast<void*>(address)), OK;
 }
-int cuMemHostRegister_v2(void*, size_t, unsigned) { return OK; }
+int cuMemHostRegister_v2(void* place, size_t size, unsigned) {
+    const u64 start = reinterpret_cast<u64>(place);
+    for (const auto& [other, length] : pinned)
+        if (start < other + length && other < start + size) return ALREADY_PINNED;
+    return pinned[start] = size, OK;
+}
+int cuMemHostUnregister(void* place) { return pinned.erase(reinterpret_cast<u64>(place)) ? OK : INVALID; }
+int ranges_pinned() { return static_cast<int>(pinned.size()); }
 int cuMemcpyHtoDAsync_v2(u64 to, const void* from, size_t size, void*) {
     return std::memcpy(reinterpret_cast<void*>(to), from, size), error_so_far;
 }
