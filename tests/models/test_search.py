@@ -159,9 +159,9 @@ def test_bad_answers_leave_places_empty_and_are_paid_for(model_server: Serve, tm
 
 def test_rewrites_take_over_where_the_model_fails(model_server: Serve, tmp_path: Path):
     server = model_server(another_kernel, Mischief(malformed=1.0))
-    mixed = settings(server, search__operators=["ask", "mutate"])
+    mixed = settings(server, search__operators=["ask", "mutate_recipe"])
     history = finish(begin(mixed, tmp_path / "a.db", Judge()))
-    assert {one.child.operator for one in history if one.generation} == {"mutate"}
+    assert {one.child.operator for one in history if one.generation} == {"mutate_recipe"}
     assert len([one for one in history if one.generation]) == 18
     assert server.requests
 
