@@ -122,6 +122,11 @@ class Search:
         return self._desk.spent if self._desk is not None else None
 
     @property
+    def in_flight(self) -> int:
+        """Children that models are still asked for; leaving the search waits for them."""
+        return self._flow.in_flight if isinstance(self._flow, Pipeline) else 0
+
+    @property
     def device_s(self) -> float:
         """Seconds of judging so far."""
         return sum(evaluation.judge_s for one in self.history() for evaluation in one.evaluations)

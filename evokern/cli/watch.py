@@ -64,6 +64,8 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
             if not search.stopped:
                 shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
                 champions = list(search.announce())
+            if search.in_flight:
+                shown.phase(f"waiting for {search.in_flight} answers on their way, which are paid for and kept")
             history, baselines = search.history(), search.baselines
             account = spent_text(search.spent, search.settings.budget, search.device_s)
     champion = leader(champions)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
+from evokern.completion import Completion, Exchange, Finish, Prompt
 from evokern.kernel import Child, Kernel, Parent, Recipe, Step
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
 from evokern.protocols import Run
@@ -41,7 +42,12 @@ def file(tmp_path: Path) -> Path:
         archive.remember(
             Candidate(1, 0, 0, 0, Child(SEED, "seed", Recipe(SEED)), evaluations=(timed(Fidelity.SCREEN, 1.0),))
         )
-        fast = Child(Kernel("fast"), "mutate", Recipe(SEED, STEPS), (Parent(1), Parent(1, "donor")), "go faster")
+        parents = (Parent(1), Parent(1, "donor"))
+        answer = Completion(0, "openai/a", "fast", "", Finish.STOP, 100, 20, 0, 0.25, 1.5)
+        for index in range(2):  # the second one came to nothing
+            key = f"{index:064x}"
+            archive.remember(Exchange(1, 1, index, key, Prompt("mutate", (), "mutate.md"), answer))
+        fast = Child(Kernel("fast"), "mutate", Recipe(SEED, STEPS), parents, "go faster", completions=(1,))
         archive.remember(
             Candidate(1, 1, 0, 0, fast, evaluations=(timed(Fidelity.SCREEN, 2.5), timed(Fidelity.CONFIRM, 2.0)))
         )
@@ -90,6 +96,14 @@ def test_the_front_holds_the_best_only(ask):
 def test_lineage_of_one_candidate(ask):
     rows = ask("SELECT ancestor, generation, parents FROM lineage WHERE candidate = 3 ORDER BY ancestor DESC")
     assert [tuple(row.values()) for row in rows] == [(3, 1, "2 base"), (2, 1, "1 base, 1 donor"), (1, 0, None)]
+
+
+def test_answers_tell_what_each_cost_and_what_came_of_it(ask):
+    rows = ask("SELECT id, model, operator, template, cost_usd, child, status, speedup FROM answers ORDER BY id")
+    assert [tuple(row.values()) for row in rows] == [
+        (1, "openai/a", "mutate", "mutate.md", 0.25, 2, "passed", 2.0),
+        (2, "openai/a", "mutate", "mutate.md", 0.25, None, None, None),
+    ]
 
 
 def test_not_a_number_is_readable(ask):

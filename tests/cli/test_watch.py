@@ -34,7 +34,7 @@ class Played:
         )
         self.announced = 0
         self.spent: Spending | None = None
-        self.device_s = 3.0
+        self.device_s, self.in_flight = 3.0, 0
         self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
         self._records, self._interrupts, self._seen = records, interrupts, list[Candidate]()
 
@@ -108,6 +108,13 @@ def test_what_was_spent_stands_in_the_lines_and_below_the_result(capsys: pytest.
     assert sum(account in line for line in lines if line.startswith("generation")) == 2
     assert f"spent: {account}" in lines
     assert "no model" not in "\n".join(lines)
+
+
+def test_answers_on_their_way_are_waited_for_and_that_is_said(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.in_flight = 3
+    run(search)
+    assert "waiting for 3 answers on their way" in capsys.readouterr().out
 
 
 def test_without_a_model_one_line_says_so(capsys: pytest.CaptureFixture[str]):

@@ -176,6 +176,21 @@ def test_a_budget_of_calls_ends_the_search_with_what_was_found(model_server: Ser
     assert set(proposals(history)) < set(proposals(more))
 
 
+def test_answers_that_come_after_the_end_are_kept_for_the_next_time(model_server: Serve, tmp_path: Path):
+    server = model_server(another_kernel, latency_s=0.2)
+    with begin(settings(server), tmp_path / "a.db", Judge()) as search:
+        loop = evolve(search)
+        while search.generation == 0 or not search.in_flight:
+            next(loop)
+        search.stop()
+    sent = len(server.requests)
+    assert sent == server.answered
+    with Archive(tmp_path / "a.db") as archive:
+        assert len(archive.exchanges()) == sent
+    finish(resume(tmp_path / "a.db", evaluator=Judge()))
+    assert len({request.content for request in server.requests}) == len(server.requests) == 18
+
+
 def test_a_budget_of_device_time_ends_the_search(model_server: Serve, tmp_path: Path):
     class Slow(Judge):
         def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
