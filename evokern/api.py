@@ -53,13 +53,13 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
     from evokern.evaluation.client import Judge
     from evokern.kernel import Kernel
     from evokern.outcome import Fidelity
-    from evokern.settings import load
+    from evokern.settings import load_for
 
-    loaded = load(Path(task), settings or {})
+    loaded = load_for(Path(kernel), Path(task), settings or {})
     subject = Kernel(Path(kernel).read_text(encoding="utf-8"), loaded.backend)
     if (refusal := refused(subject, loaded)) is not None:
         return refusal
-    with Judge(loaded.task, loaded.evaluation, yardstick=loaded.seeds[0] if loaded.seeds else None) as judge:
+    with Judge(loaded.task, loaded.evaluation, loaded.seeds[0] if loaded.seeds else None, loaded.backend) as judge:
         return judge.evaluate(subject, Fidelity.CHAMPION)
 
 

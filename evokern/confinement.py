@@ -24,7 +24,7 @@ from evokern.errors import EvokernError
 LAUNCHER = Path(__file__).parent / "evaluation" / "native" / "launcher.cpp"
 PATIENCE_S = 10
 _PR_SET_DUMPABLE = 4
-_SYSTEM_PLACES = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
+SYSTEM_PLACES = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
 
 
 class Level(StrEnum):
@@ -106,7 +106,7 @@ def examine(launcher: Path) -> Confinement:
 def toolchain(command: tuple[str, ...]) -> tuple[str, ...]:
     """What a compiler must be able to read: its own programs, headers and libraries, wherever they are installed."""
     program = shutil.which(command[-1]) or command[-1]
-    places = {*_SYSTEM_PLACES, *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)}
+    places = {*SYSTEM_PLACES, *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)}
     places |= {str(Path(program).resolve().parent.parent), str(Path(program).absolute().parent.parent)}
     for line in _described(command):
         name, _, listed = line.partition("=")

@@ -13,16 +13,16 @@ def objectives(candidate: Candidate) -> tuple[float, float]:
     A kernel that passed without a measured error computes something exact (integers, booleans): 0.
 
     Raises:
-        ValueError: the candidate did not pass or was not timed, so that it has no place on a front.
+        ValueError: the candidate did not pass, so that it has no place on a front.
     """
-    if candidate.speedup is None or candidate.evaluation is None:
+    if candidate.merit is None or candidate.evaluation is None:
         raise ValueError(f"candidate {candidate.id} is {candidate.status}: it has no objectives")
-    return candidate.speedup, candidate.evaluation.rms_error or 0.0
+    return candidate.merit, candidate.evaluation.rms_error or 0.0
 
 
 def front(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
     """The passing candidates that no other beats in both objectives, fastest first; of equals the earliest stays."""
-    passing = [(objectives(candidate), candidate) for candidate in candidates if candidate.speedup is not None]
+    passing = [(objectives(candidate), candidate) for candidate in candidates if candidate.merit is not None]
     passing.sort(key=lambda ranked: (-ranked[0][0], ranked[0][1]))  # stable: the earliest of equals comes first
     chosen: list[Candidate] = []
     least = float("inf")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from dataclasses import dataclass
 
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
-_TUNABLE = re.compile(r"^\s*//\s*evokern:\s*(tunable|flag)\s+(\w+)\s+in\s+\{([^}\n]*)\}[ \t]*$", re.MULTILINE)
+_TUNABLE = re.compile(r"^\s*(?://|#)\s*evokern:\s*(tunable|flag)\s+(\w+)\s+in\s+\{([^}\n]*)\}[ \t]*$", re.MULTILINE)
 _SPACE_BESIDE_WORD = re.compile(r"(?<=\w) (?=[^\w\s])|(?<=[^\w\s]) (?=\w)")
 _DECLARATION = re.compile(r"//[ \t]*evokern:[^\n]*")
+_PYTHON_DECLARATION = re.compile(r"#[ \t]*evokern:[^\n]*")
+PYTHON_LIKE = ("triton",)
+"""Languages whose kernels are Python text."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Tunable:
 
     ``// evokern: tunable ROWS in {1, 2, 4}`` defines the macro ``ROWS``;
     ``// evokern: flag WIDTH in {-mprefer-vector-width=512}`` adds a compiler flag.
+    In Triton the comment starts with ``#``, and the tunable is a keyword-only parameter of the launch plan.
     """
 
     name: str
@@ -43,7 +48,8 @@ class Kernel:
 
         Declarations (``// evokern: ...``) are code, not comments.
         """
-        return _sha256(self.language, normalise(self.source))
+        text = normalise_python(self.source) if self.language in PYTHON_LIKE else normalise(self.source)
+        return _sha256(self.language, text)
 
     @property
     def tunables(self) -> tuple[Tunable, ...]:
@@ -106,6 +112,15 @@ def normalise(source: str) -> str:
     text = "".join(f"\n{line.strip()}\n" if line.lstrip().startswith("#") else f"{line} " for line in code.split("\n"))
     lines = [_SPACE_BESIDE_WORD.sub("", re.sub(r"\s+", " ", line)).strip() for line in text.split("\n")]
     return "\n".join([*_DECLARATION.findall(source), *filter(None, lines)])
+
+
+def normalise_python(source: str) -> str:
+    """As `normalise`, for Python text; text that does not parse stays as it is."""
+    try:
+        code = ast.unparse(ast.parse(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
+    return "\n".join([*_PYTHON_DECLARATION.findall(source), code])
 
 
 def _sha256(*parts: str) -> str:

@@ -15,7 +15,7 @@ from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity, Speedup
 STRICTNESS = 2.576 / 1.960
 """Noise floors are 95 % intervals; a lead asks for 99 %, so that an equal kernel wins in one of two hundred tries."""
 STRICTNESS_OF_DUELS = 4.604 / 2.776
-"""The same for Student's interval over five pairs of processes (`evaluation.timing.duel`)."""
+"""The same for Student's interval over five pairs of processes (`evaluation.timing.interval`)."""
 
 
 def leader(candidates: Iterable[Candidate]) -> Candidate | None:
@@ -23,7 +23,7 @@ def leader(candidates: Iterable[Candidate]) -> Candidate | None:
 
     Once a kernel is confirmed, those that were only screened stand aside.
     """
-    passing = [candidate for candidate in candidates if candidate.speedup is not None]
+    passing = [candidate for candidate in candidates if candidate.merit is not None]
     confirmed = [one for one in passing if (one.fidelity or 0) >= Fidelity.CONFIRM]
     lead: Candidate | None = None
     for challenger in confirmed or passing:
@@ -39,7 +39,7 @@ def surpasses(challenger: Candidate, holder: Candidate) -> bool:
     floors together.
     """
     if challenger.speedup is None or holder.speedup is None:
-        return holder.speedup is None and challenger.speedup is not None
+        return holder.merit is None and challenger.merit is not None
     for one, other, sign in ((challenger, holder, 1), (holder, challenger, -1)):
         if met := _meeting(one, other):
             gain = sum(log(speedup.ratio) for speedup in met)

@@ -125,6 +125,12 @@ def _cpu_field(name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")
 
 
+@functools.cache
+def has_gpu() -> bool:
+    """Whether there is a GPU that NVIDIA's driver knows."""
+    return bool(_gpus())
+
+
 def _gpus() -> tuple[str, ...]:
     tool = shutil.which("nvidia-smi")
     names = _first_lines([tool, "--query-gpu=name", "--format=csv,noheader"]) if tool else ()

@@ -9,6 +9,8 @@ from math import exp, log
 from evokern.kernel import Child
 from evokern.task import Shape
 
+RESOURCES = "resources"
+"""As the stage of an `Evidence`: what a kernel takes of a GPU, which no failure is."""
 HOLDER = "holder"
 """As the baseline of a `Speedup`: the kernel that led when this one was confirmed."""
 
@@ -79,7 +81,7 @@ class Speedup:
     """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
 
     baseline: str
-    """``eager``, ``compile``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
+    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
     ratio: float
     low: float
     high: float
@@ -108,7 +110,7 @@ class Measurement:
 
     def over(self, baseline: str) -> Speedup | None:
         """The speed-up over `baseline`; ``best`` is the fastest of the PyTorch baselines."""
-        wanted = {"eager", "compile"} if baseline == "best" else {baseline}
+        wanted = {"eager", "compile", "max-autotune"} if baseline == "best" else {baseline}
         rivals = [speedup for speedup in self.speedups if speedup.baseline in wanted]
         return min(rivals, key=lambda speedup: speedup.ratio) if rivals else None
 
@@ -178,3 +180,10 @@ class Candidate:
     def speedup(self) -> float | None:
         """Over the best baseline; None unless passed and timed."""
         return self.evaluation.speedup() if self.status is Status.PASSED and self.evaluation else None
+
+    @property
+    def merit(self) -> float | None:
+        """What a search maximises: the speed-up; 1 for what passed where nothing is timed; None for what did not."""
+        if self.status is not Status.PASSED or self.evaluation is None:
+            return None
+        return self.speedup if self.evaluation.measurements else 1.0

@@ -17,7 +17,8 @@ from evokern.completion import Completion, Exchange, Insight, Prompt
 from evokern.kernel import Child, Kernel, Step
 from evokern.machine import Machine
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
-from evokern.task import Task
+from evokern.program import Program
+from evokern.task import Shape, Task
 
 
 @runtime_checkable
@@ -103,6 +104,10 @@ class Backend(Protocol):
     """A language: how its kernels are declared, compiled and run. Knows nothing of search."""
 
     language: str
+    suffix: str
+    """Of its kernels' files, e.g. ``.cpp``."""
+    timed: bool
+    """Whether the times of its workers mean anything; False: this machine can only tell right from wrong."""
 
     def signature(self, task: Task) -> str:
         """The declaration that a kernel for `task` must define, as source text."""
@@ -118,6 +123,23 @@ class Backend(Protocol):
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         """argv of the worker that loads `artefact` and serves the judge's control page (evaluation/worker.py)."""
+        ...
+
+
+@runtime_checkable
+class DeviceBackend(Backend, Protocol):
+    """A language whose kernels are device code and a launch plan. Its `command` serves the control page on the CPU,
+    for correctness only; on a GPU the trusted launcher executes what `program` gives."""
+
+    targets: tuple[str, ...]
+    """What its kernels are compiled for where there is no GPU, e.g. ``cuda:90``; the first one counts."""
+
+    def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
+        """The kernel at `shape`, compiled for `target` (``cuda:90``, ``hip:gfx942`` ...) by a confined process; cached.
+
+        Raises:
+            EvokernError: there is no compiler for `target`.
+        """
         ...
 
 
@@ -255,7 +277,7 @@ class Site:
 
 @runtime_checkable
 class Rewrite(Protocol):
-    """A small source transformation of C++ kernels on their syntax tree."""
+    """A small source transformation of the kernels of one language on their syntax tree."""
 
     name: str
     expected_gain: float

@@ -40,7 +40,8 @@ from evokern.verification import Verification
 SEED = "seed"
 """The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
-"""A noisy screen may put several impostors ahead of the best; the rest wait for the next generation."""
+"""A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
+generation, confirming may take no longer than screening does."""
 
 
 class Search:
@@ -87,7 +88,7 @@ class Search:
             )
         if self._evaluator is None:
             yardstick = self.settings.seeds[0] if self.settings.seeds else None
-            self._judge = Judge(self.task, self.settings.evaluation, yardstick=yardstick)
+            self._judge = Judge(self.task, self.settings.evaluation, yardstick, self.settings.backend)
             self._evaluator = self._judge.__enter__()
 
     def __exit__(
@@ -110,6 +111,11 @@ class Search:
     def baselines(self) -> tuple[Baseline, ...]:
         """What PyTorch needs at each timing shape, as the judge measured it in this session."""
         return self._judge.baselines if self._judge else ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether kernels are timed on this machine, or only told right from wrong."""
+        return self._verification.backend.timed or machine.has_gpu()
 
     @property
     def generation(self) -> int:
@@ -182,16 +188,22 @@ class Search:
 
     def confirm(self) -> Iterator[Candidate]:
         """What looks fastest is measured again, afresh, before it can lead."""
-        while self._confirmed() < CONFIRMED_PER_GENERATION * self.generation:  # seeds are there to be beaten
+        while self._may_confirm():
             fastest = self._fastest()
             if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
                 return
             yield self._judged(fastest, Fidelity.CONFIRM, holder=self.best())
 
-    def _confirmed(self) -> int:
-        """How often a kernel was confirmed: counted in the records, so that a resumed search confirms no more."""
-        evaluations = (evaluation for one in self.history() for evaluation in one.evaluations)
-        return sum(evaluation.fidelity is Fidelity.CONFIRM for evaluation in evaluations)
+    def _may_confirm(self) -> bool:
+        """Decided by the records, so that a resumed search confirms no more. Seeds are there to be beaten."""
+        judge_s: dict[Fidelity, list[float]] = {fidelity: [] for fidelity in Fidelity}
+        for candidate in self.history():
+            for evaluation in candidate.evaluations:
+                judge_s[evaluation.fidelity].append(evaluation.judge_s)
+        screened, confirmed = judge_s[Fidelity.SCREEN], judge_s[Fidelity.CONFIRM]
+        if len(confirmed) >= self.generation and sum(confirmed) > sum(screened):
+            return False
+        return len(confirmed) < CONFIRMED_PER_GENERATION * self.generation
 
     def remember(self, candidate: Candidate) -> Candidate:
         """Commits the candidate; returns it with its id."""
@@ -289,7 +301,8 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     settings = with_replayed_models(settings, archive)
     if not settings.seeds and not settings.models:
         raise EvokernError(
-            "no seed kernel: name at least one under `seeds:`, e.g. seeds: [layernorm.cpp], or a model that writes the "
+            f"no seed kernel for the backend {settings.backend}: name at least one under `seeds:`, e.g. "
+            "seeds: [layernorm.cpp, layernorm_triton.py] (its suffix tells its language), or a model that writes the "
             "first kernels: --model NAME"
         )
     run = Run(

@@ -51,7 +51,7 @@ def choose_parents(island: Island, count: int, rng: numpy.random.Generator) -> I
 
 def migrate(islands: Sequence[Island], emigrants: int = 2) -> tuple[Island, ...]:
     """Ring migration: the fastest `emigrants` of each island are copied to the next one."""
-    leaving = [sorted(island, key=lambda candidate: candidate.speedup or 0.0)[-emigrants:] for island in islands]
+    leaving = [sorted(island, key=lambda candidate: candidate.merit or 0.0)[-emigrants:] for island in islands]
     arriving = [leaving[number - 1] for number in range(len(islands))]
     unions = (
         {candidate.id: candidate for candidate in (*old, *new)} for old, new in zip(islands, arriving, strict=True)
@@ -60,7 +60,7 @@ def migrate(islands: Sequence[Island], emigrants: int = 2) -> tuple[Island, ...]
 
 
 def _rank(candidates: Sequence[Candidate], size: int) -> list[_Ranked]:
-    distinct = {c.child.kernel.normal_hash: c for c in reversed(candidates) if c.speedup is not None}
+    distinct = {c.child.kernel.normal_hash: c for c in reversed(candidates) if c.merit is not None}
     pool = [_Ranked(candidate, _Fitness(objectives(candidate))) for candidate in reversed(distinct.values())]
     return list(tools.selNSGA2(pool, min(size, len(pool)), nd="log")) if pool else []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,15 +16,16 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
-from evokern import registry
+from evokern import machine, registry
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Cache
 from evokern.task import Task
-from evokern.taskfile import ArgumentSection, Section, TaskSection, build_task
+from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.template import own_templates
 from evokern.yamlfile import Document, read
 
+AUTO, CPP, TRITON = "auto", "cpp", "triton"
 MODEL_VARIABLE = "EVOKERN_MODEL"
 """Names models, with commas between them, where neither the task file nor the command line does."""
 
@@ -127,8 +128,8 @@ class EvaluationSettings(Section):
 class _Common(Section):
     """What a task file and the settings made from it have alike."""
 
-    backend: str = "cpp"
-    """The language of the kernels."""
+    backend: str = AUTO
+    """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
     search: SearchSettings = SearchSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
@@ -141,7 +142,8 @@ class TaskFile(_Common):
 
     task: TaskSection
     seeds: list[str] = Field(default=[])
-    """Kernel files to start from; paths are relative to this file."""
+    """Kernel files to start from, in any languages (.cpp, .py for Triton, .cu); those of the backend are used.
+    Paths are relative to this file."""
     archive: str | None = None
     """The SQLite file that remembers the search; archives/<task>.db in the current folder when left out."""
     models: list[NamedModel] = Field(default=[])
@@ -199,14 +201,52 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
     except ValidationError as error:
         raise _explain(error, document, TaskFile) from error
     task = build_task(wanted.task, document)
+    backend, _ = choose_backend(wanted.backend, wanted.seeds)
+    seeds = [
+        _seed(document, index, name, backend)
+        for index, name in enumerate(wanted.seeds)
+        if language_of(name, backend) == backend
+    ]
+    common = {name: getattr(wanted, name) for name in _Common.model_fields} | {"backend": backend}
     return Settings(
         task=task,
-        seeds=tuple(_seed(document, index, name, wanted.backend) for index, name in enumerate(wanted.seeds)),
+        seeds=tuple(seeds),
         archive=Path(wanted.archive or f"archives/{task.name}.db"),
         models=tuple(ModelSettings(name=one) if isinstance(one, str) else one for one in wanted.models),
         prompts=_prompts(document, wanted.prompts) if wanted.prompts else {},
-        **{name: getattr(wanted, name) for name in _Common.model_fields},
+        **common,
     )
+
+
+def language_of(file: str, otherwise: str) -> str:
+    """The language of a kernel file by its suffix; `otherwise` when no backend claims the suffix."""
+    suffixes = {backend.suffix: backend.language for backend in registry.discover("backends").values()}
+    return str(suffixes.get(Path(file).suffix, otherwise))
+
+
+def choose_backend(wanted: str, seeds: Sequence[str]) -> tuple[str, str]:
+    """The backend that ``auto`` means here, or `wanted` itself; and why.
+
+    Args:
+        seeds: the kernel files that a task names.
+    """
+    if wanted != AUTO:
+        return wanted, "the settings say so"
+    languages = [language_of(seed, CPP) for seed in seeds]
+    if TRITON in languages and machine.has_gpu():
+        return TRITON, "there are a GPU and a Triton seed"
+    if CPP in languages or not languages:
+        return CPP, "there is no Triton seed" if machine.has_gpu() else "there is no GPU"
+    return languages[0], f"the task has seeds for {languages[0]} only"
+
+
+def load_for(kernel: Path, file: Path, overrides: Mapping[str, object]) -> Settings:
+    """As `load`, with the backend of a kernel file's suffix, unless `overrides` name another.
+
+    Raises:
+        EvokernError: as `load`.
+    """
+    return load(file, {"backend": language_of(kernel.name, AUTO), **overrides})
 
 
 def named_models(names: object = None) -> tuple[ModelSettings, ...]:
@@ -285,7 +325,7 @@ def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
         elif str(step) == "models":
             model = ModelSettings
         elif field is None and model is not ModelSettings:
-            model = ArgumentSection
+            model = ReturnSection if "returns" in path else ArgumentSection
     return sorted(model.model_fields)
 
 

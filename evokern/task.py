@@ -44,11 +44,26 @@ class DType(StrEnum):
 
 
 class Precision(StrEnum):
-    """The arithmetic that golden, reference and baselines follow, and that a kernel is held to."""
+    """The arithmetic that a kernel is held to; golden is float64 always."""
 
     IEEE = "ieee"
+    """Every operand in the dtype that the task declares, sums in float32 at least."""
     TF32 = "tf32"
+    """Operands may be rounded to 11 significant bits, as tensor cores round float32."""
     REDUCED = "reduced"
+    """Operands may be rounded to 8 significant bits, as of bfloat16."""
+
+
+class Compare(StrEnum):
+    """How a return is held to golden."""
+
+    ROUNDING = "rounding"
+    """Within the error of honest arithmetic; what floats get."""
+    EXACT = "exact"
+    """Equal, to the sign of a zero; what integers and bools get, and what copies and decoded data should."""
+    NEAR_TIE = "near_tie"
+    """Indices that the reference selects: one is right if what it selects is as good as the best, within the error of
+    honest arithmetic. Everything else that the reference returns must then follow from the kernel's indices."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,13 @@ class Tensor:
     low: str | float | None = None
     high: str | float | None = None
     """When given, values are drawn uniformly from [low, high); a bound may be an expression over dimensions."""
+    compare: Compare | None = None
+    """How a return is compared; None: as its dtype asks for."""
+
+    @property
+    def comparison(self) -> Compare:
+        """How a return is compared."""
+        return self.compare or (Compare.ROUNDING if self.dtype.is_float else Compare.EXACT)
 
     def extents(self, shape: Shape) -> tuple[int, ...]:
         """The tensor's size along each axis at `shape`."""

@@ -11,13 +11,14 @@ from __future__ import annotations
 import ast
 import keyword
 import re
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from evokern.errors import EvokernError
-from evokern.task import DType, Precision, Scalar, Shape, Task, Tensor, evaluate, names_in, shape_label
+from evokern.task import Compare, DType, Precision, Scalar, Shape, Task, Tensor, evaluate, names_in, shape_label
 from evokern.yamlfile import Document, Path
 
 _TENSOR = re.compile(r"\s*(\w+)\s*\[([^\[\]]*)\]\s*")
@@ -51,10 +52,22 @@ class ArgumentSection(Section):
     """Draw a tensor's values uniformly from [low, high); a bound may be an expression over dimensions, e.g. [0, V]."""
 
 
+class ReturnSection(Section):
+    """A return written out, with how it is compared."""
+
+    type: str
+    """float32[M, N]"""
+    compare: Compare
+    """rounding (floats): within honest rounding. exact (anything): equal. near_tie (int32, int64): indices that the
+    reference selects by argmax, argmin, max, min, topk or sort; another is as right where the two are too close to
+    tell apart."""
+
+
+_BY_LENGTH = Discriminator(lambda value: "long" if isinstance(value, dict) else "short")
 Argument = Annotated[
-    Annotated[str | bool | int | float, Tag("short")] | Annotated[ArgumentSection, Tag("long")],
-    Discriminator(lambda value: "long" if isinstance(value, dict) else "short"),
+    Annotated[str | bool | int | float, Tag("short")] | Annotated[ArgumentSection, Tag("long")], _BY_LENGTH
 ]
+Return = Annotated[Annotated[str, Tag("short")] | Annotated[ReturnSection, Tag("long")], _BY_LENGTH]
 Extents = dict[str, Annotated[int, Field(gt=0)]]
 
 
@@ -67,8 +80,8 @@ class TaskSection(Section):
     """A Python file that defines reference(...) in plain PyTorch; its path is relative to this file."""
     arguments: Annotated[dict[str, Argument], Field(min_length=1)]
     """Name: float32[M, N] for a tensor, name: 1.0e-5 for a scalar, in the order of the reference's parameters."""
-    returns: Annotated[dict[str, str], Field(min_length=1)]
-    """Name: float32[M, N] of each tensor that the reference returns, in order."""
+    returns: Annotated[dict[str, Return], Field(min_length=1)]
+    """Name: float32[M, N] of each tensor that the reference returns, in order; or {type, compare} of it."""
     check: Annotated[list[Extents], Field(min_length=1)]
     """Shapes at which correctness is checked: small and odd ones."""
     time: Annotated[list[Extents], Field(min_length=1)]
@@ -78,7 +91,7 @@ class TaskSection(Section):
     category: str = "other"
     """What kind of problem this is, e.g. normalization."""
     precision: Precision = Precision.IEEE
-    """The arithmetic that kernels are held to."""
+    """The arithmetic that kernels are held to: ieee, tf32 or reduced (operands as of bfloat16)."""
     backward: bool = False
     """Search a kernel for the gradients of the reference instead of the reference."""
 
@@ -90,7 +103,7 @@ def build_task(section: TaskSection, document: Document) -> Task:
         EvokernError: a name, type, shape or the reference is wrong; says where and what to do.
     """
     arguments = _arguments(section, document)
-    returns = tuple(_tensor(text, name, document, ("task", "returns", name)) for name, text in section.returns.items())
+    returns = tuple(_return(given, name, document) for name, given in section.returns.items())
     source = _reference(section, document)
     if section.backward:
         arguments, returns = _gradients(arguments, returns, document)
@@ -183,6 +196,21 @@ def _tensor(
     return Tensor(name, _dtype(form[1], document, path), dims, low, high)
 
 
+def _return(given: str | ReturnSection, name: str, document: Document) -> Tensor:
+    path: Path = ("task", "returns", name)
+    if isinstance(given, str):
+        return _tensor(given, name, document, path)
+    tensor = _tensor(given.type, name, document, (*path, "type"))
+    indices = tensor.dtype in (DType.INT64, DType.INT32)
+    if given.compare is Compare.ROUNDING and not tensor.dtype.is_float:
+        raise document.error((*path, "compare"), f"expected exact or near_tie for {tensor.dtype}; only floats round")
+    if given.compare is Compare.NEAR_TIE and not indices:
+        raise document.error(
+            (*path, "compare"), f"expected int64 or int32 indices for near_tie, got {tensor.dtype}; change one of them"
+        )
+    return replace(tensor, compare=given.compare)
+
+
 def _bound(bound: str | float | None) -> str | float | None:
     return float(bound) if isinstance(bound, int) else bound
 
@@ -209,6 +237,11 @@ def _gradients(
     for tensor in returns:
         if not tensor.dtype.is_float:
             raise document.error(("task", "returns", tensor.name), "expected only floating returns in a backward task")
+        if tensor.compare is not None:
+            raise document.error(
+                ("task", "returns", tensor.name, "compare"),
+                "expected no comparison in a backward task, whose returns are gradients; remove it",
+            )
     wanted = [tensor for tensor in arguments if isinstance(tensor, Tensor) and tensor.dtype.is_float]
     if not wanted:
         raise document.error(("task", "arguments"), "expected a floating tensor to differentiate by in a backward task")

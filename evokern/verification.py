@@ -18,7 +18,7 @@ class Verification:
     def __init__(self, settings: Settings) -> None:
         """Raises an EvokernError if `settings` names a plug-in that is not there."""
         self._task = settings.task
-        self._backend: Backend = registry.chosen("backends", [settings.backend])[settings.backend]
+        self.backend: Backend = registry.chosen("backends", [settings.backend])[settings.backend]
         self._verifiers: list[Verifier] = sorted(
             registry.chosen("verifiers", settings.search.verifiers).values(), key=lambda verifier: verifier.price_s
         )
@@ -28,7 +28,7 @@ class Verification:
 
     def begin(self, candidate: Candidate, known: Mapping[str, int]) -> Future[Candidate]:
         """The candidate with its verdicts, later; as it is if something was decided already."""
-        return self._threads.submit(self._verify, candidate, Inspection(self._task, self._backend, dict(known)))
+        return self._threads.submit(self._verify, candidate, Inspection(self._task, self.backend, dict(known)))
 
     def close(self) -> None:
         """Drops what has not begun."""

@@ -57,20 +57,25 @@ class Replayer:
         return kernel, Recipe(origin, tuple(kept))
 
 
-@lru_cache(maxsize=1)
-def _all_rewrites() -> Mapping[str, Rewrite]:
-    return {name: plugin() for name, plugin in discover("operators.rewrites").items()}
+_FOLDERS = {"cpp": "operators.rewrites", "triton": "operators.rewrites.triton"}
 
 
-_replayers: dict[str, Replayer] = {}
+@lru_cache
+def _all_rewrites(language: str) -> Mapping[str, Rewrite]:
+    folder = _FOLDERS.get(language)
+    return {name: plugin() for name, plugin in discover(folder).items()} if folder else {}
 
 
-def replayer(task: Task) -> Replayer:
-    """The replayer of all discovered rewrites for `task`."""
-    if task.hash not in _replayers:
-        _replayers.clear()  # one task a process is the rule
-        _replayers[task.hash] = Replayer(task, _all_rewrites())
-    return _replayers[task.hash]
+_replayers: dict[tuple[str, str], Replayer] = {}
+
+
+def replayer(task: Task, language: str) -> Replayer:
+    """The replayer of all discovered rewrites of a language's kernels for `task`."""
+    key = (task.hash, language)
+    if key not in _replayers:
+        _replayers.clear()  # one task and one language a process are the rule
+        _replayers[key] = Replayer(task, _all_rewrites(language))
+    return _replayers[key]
 
 
 def described(steps: Sequence[Step]) -> str:

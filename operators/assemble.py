@@ -51,8 +51,8 @@ class Assemble:
         places = typical_places(measured)
         if not places:
             return None
-        fastest = max(measured, key=lambda one: one.speedup or 0.0)
-        replay, rng = replayer(context.task), context.rng
+        fastest = max(measured, key=lambda one: one.merit or 0.0)
+        replay, rng = replayer(context.task, origin.language), context.rng
         odds = rewrite_odds(replay, context.history)
         model = Effects(measured, list(places))
         for _ in range(DRAWS):
@@ -75,14 +75,14 @@ class Effects:
         places = {(step.rewrite, step.site): index for index, step in enumerate(steps)}
         self._place = [places[step.rewrite, step.site] for step in steps]
         column, count = {step: index for index, step in enumerate(steps)}, len(steps)
-        own = next((one.speedup for one in measured if not one.child.recipe.steps and one.speedup), 1.0)
+        own = next((one.merit for one in measured if not one.child.recipe.steps and one.merit), 1.0)
         presence = numpy.zeros((len(measured), 2 * count))  # the steps themselves, then their places
         gains = numpy.empty(len(measured))
         for row, one in enumerate(measured):
             present = [column[step] for step in one.child.recipe.steps]
             presence[row, present] = 1.0
             presence[row, [count + self._place[index] for index in present]] = 1.0
-            gains[row] = log(one.speedup / own) if one.speedup else FAILURE
+            gains[row] = log(one.merit / own) if one.merit else FAILURE
         prior = numpy.repeat([OPTION_SPREAD**-2, EFFECT_SPREAD**-2], count)
         covariance = numpy.linalg.inv(presence.T @ presence / MODEL_SPREAD**2 + numpy.diag(prior))
         self._mean = covariance @ (presence.T @ gains) / MODEL_SPREAD**2

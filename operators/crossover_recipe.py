@@ -28,7 +28,7 @@ class CrossoverRecipe:
         origin = base.child.recipe.origin
         if donor.child.recipe.origin != origin:
             return None
-        replay = replayer(context.task)
+        replay = replayer(context.task, origin.language)
         for _ in range(DRAWS):
             steps, idea = _splice(base.child.recipe.steps, donor.child.recipe.steps, context.rng)
             kernel, after = replay.replay(origin, steps)

@@ -31,7 +31,8 @@ class MutateRecipe:
 
     def propose(self, context: Context) -> Child | None:
         parent = context.parents[0]
-        recipe, replay = parent.child.recipe, replayer(context.task)
+        recipe = parent.child.recipe
+        replay = replayer(context.task, recipe.origin.language)
         odds = rewrite_odds(replay, context.history)
         for _ in range(DRAWS):
             edited = edit(recipe.origin, recipe.steps, replay, odds, context.rng)

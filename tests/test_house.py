@@ -19,6 +19,7 @@ from evokern.kernel import Child, Kernel, Recipe
 from evokern.outcome import Status
 from evokern.protocols import Inspection, Verifier
 from evokern.settings import load
+from evokern.task import Compare, Precision
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
@@ -193,6 +194,19 @@ def test_the_readme_s_task_and_kernel_work(tmp_path: Path):
     for verifier in registry.chosen("verifiers", None).values():
         verdict = verifier.verify(Child(kernel, "seed", Recipe(kernel)), Inspection(settings.task, backend))
         assert verdict.refusal is None, verdict
+
+
+def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):
+    returns = readme_block("yaml", "compare: near_tie")
+    task = readme_block("yaml", "name: scale").replace('  returns: {y: "float32[M, N]"}\n', returns)
+    task = task.replace('"float32[M, N]"', '"float32[N, D]"').replace("M:", "D:")
+    (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x.argmax(1).int(), x\n")
+    (tmp_path / "scale.cpp").write_text("")
+    for policy in Precision:
+        assert f"`precision: {policy}`" in README
+        (tmp_path / "scale.yaml").write_text(task.replace("  check:", f"  precision: {policy}\n  check:"))
+        loaded = load(tmp_path / "scale.yaml").task
+        assert [tensor.comparison for tensor in loaded.returns] == [Compare.NEAR_TIE, Compare.EXACT]
 
 
 def test_the_readme_s_plugin_is_a_verifier():

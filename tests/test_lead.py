@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy
 
-from evokern.evaluation.timing import Pairs, duel
+from evokern.evaluation.timing import Pairs, speedup
 from evokern.lead import leader, named, surpasses
-from evokern.outcome import Candidate, Fidelity
+from evokern.outcome import HOLDER, Candidate, Fidelity
 from tests.specimens import measured, passed, wrong
 
 
@@ -64,7 +64,7 @@ def confirmed(id: int, ratios: list[float], over: Candidate, rng: numpy.random.G
     candidate = passed(id, 1.0)
     (evaluation,) = candidate.evaluations
     (timing,) = evaluation.measurements
-    timing = replace(timing, speedups=(*timing.speedups, duel(processes)))
+    timing = replace(timing, speedups=(*timing.speedups, speedup(HOLDER, processes, rng)))
     return replace(candidate, evaluations=(named(replace(evaluation, measurements=(timing,)), over),))
 
 

@@ -23,8 +23,8 @@ TASK = Path(__file__).parents[1] / "examples" / "rmsnorm.yaml"
 class Oracle:
     """Judges by a hash of the source: some kernels fail, the others get a speed between 1 and 2."""
 
-    def __init__(self, failing: bool = False, optimism: float = 1.0) -> None:
-        self.failing, self.optimism = failing, optimism
+    def __init__(self, failing: bool = False, optimism: float = 1.0, confirm_s: float = 0.0) -> None:
+        self.failing, self.optimism, self.confirm_s = failing, optimism, confirm_s
         self.judged: list[tuple[str, Fidelity]] = []
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
@@ -35,7 +35,8 @@ class Oracle:
         speed = (1 + digit / 256) * (self.optimism if fidelity is Fidelity.SCREEN else 1.0)
         ratio = Speedup("eager", speed, speed * 0.98, speed * 1.02, 1e6)
         measured = Measurement({"M": 8, "N": 8}, Cache.COLD, 1, 1e6 / speed, (ratio,), 0.02)
-        return Evaluation(Status.PASSED, fidelity, 1, 1, 1.0 + digit % 3, 1.0 + digit % 3, (), (measured,))
+        judge_s = self.confirm_s if fidelity is Fidelity.CONFIRM else 1.0
+        return Evaluation(Status.PASSED, fidelity, 1, 1, 1.0 + digit % 3, 1.0 + digit % 3, (), (measured,), judge_s)
 
 
 def settings(**overrides: object) -> Settings:
@@ -137,6 +138,16 @@ def test_a_new_best_is_measured_again_before_it_leads(tmp_path: Path) -> None:
     assert [one.fidelity for one in best.evaluations][-1] is Fidelity.CONFIRM
     assert best.speedup is not None
     assert best.speedup <= 2.0
+
+
+def test_confirming_takes_no_longer_than_screening_but_for_one_kernel_a_generation(tmp_path: Path) -> None:
+    confirmed = {}
+    for confirm_s in (0.1, 1000.0):
+        judge = Oracle(optimism=1.5, confirm_s=confirm_s)
+        with begin(settings(), tmp_path / f"{confirm_s}.db", judge) as search:
+            list(evolve(search))
+        confirmed[confirm_s] = sum(fidelity is Fidelity.CONFIRM for _, fidelity in judge.judged)
+    assert confirmed[1000.0] == 3 < confirmed[0.1]
 
 
 def test_the_champion_is_announced_with_its_claim_beside_the_new_measurement(tmp_path: Path) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy
 
+from evokern.front import front
 from evokern.kernel import Child, Kernel, Recipe
+from evokern.lead import leader
 from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
 from evokern.select import choose_parents, migrate, survive
 
@@ -30,6 +34,16 @@ def test_failures_and_second_copies_of_a_source_do_not_survive() -> None:
         candidate(3, 0, 1),
     )
     assert [survivor.id for survivor in survive([first, copy, failed], 10)] == [1]
+
+
+def test_where_nothing_is_timed_the_accurate_survive() -> None:
+    untimed = [
+        replace(one, evaluations=(replace(one.evaluations[0], measurements=()),))
+        for one in (candidate(1, 1.0, 2.0), candidate(2, 1.0, 1.0), candidate(3, 0, 1.0))
+    ]
+    assert [survivor.id for survivor in survive(untimed, 1)] == [2]
+    assert [one.id for one in front(untimed)] == [2]
+    assert leader(untimed) == untimed[0]
 
 
 def test_no_survivors_among_none() -> None:

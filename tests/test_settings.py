@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from evokern import machine
 from evokern.errors import EvokernError
 from evokern.outcome import Cache
-from evokern.settings import ModelSettings, Settings, json_schema, load
-from evokern.task import DType, Scalar, Tensor
+from evokern.settings import ModelSettings, Settings, choose_backend, json_schema, load, load_for
+from evokern.task import Compare, DType, Precision, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORWARD = "def reference(x, weight, eps):\n    return x * weight + eps\n"
@@ -88,6 +89,30 @@ def test_ranges_and_expressions(write):
     weight = load(path).task.inputs[1]
     assert (weight.low, weight.high) == (0.0, "N * M")
     assert weight.extents({"M": 4, "N": 7}) == (4,)
+
+
+@pytest.mark.parametrize(
+    ("declared", "comparison"),
+    [
+        ('"float32[M, N]"', Compare.ROUNDING),
+        ('"int64[M, N]"', Compare.EXACT),
+        ('"bool[M, N]"', Compare.EXACT),
+        ('{type: "float32[M, N]", compare: rounding}', Compare.ROUNDING),
+        ('{type: "float32[M, N]", compare: exact}', Compare.EXACT),
+        ('{type: "int32[M, N]", compare: near_tie}', Compare.NEAR_TIE),
+    ],
+)
+def test_returns_say_how_they_are_compared_or_their_type_does(write, declared, comparison):
+    settings = load(write('{y: "float32[M, N]"}', f"{{y: {declared}}}"))
+    assert settings.task.returns[0].comparison is comparison
+    assert Settings.rebuilt(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize("precision", list(Precision))
+def test_the_precision_policy_is_the_tasks(write, precision):
+    task = load(write("  check:", f"  precision: {precision}\n  check:")).task
+    assert task.precision is precision
+    assert (task.hash == load(write()).task.hash) is (precision is Precision.IEEE)
 
 
 def test_a_return_without_dimensions(write):
@@ -192,6 +217,12 @@ MISTAKES = [
     ('{y: "float32[M, N]"}', '{register: "float32[M, N]"}', "5:13", "already means something in C++"),
     ('{y: "float32[M, N]"}', '{2y: "float32[M, N]"}', "5:13", "a name that C++ and Python accept"),
     ('{y: "float32[M, N]"}', "{}", "5:3", "at least 1 item"),
+    ('{y: "float32[M, N]"}', '{y: {type: "int64[M, N]", compare: rounding}}', "5:38", "expected exact or near_tie"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compare: near_tie}}', "5:40", "int64 or int32 indices"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compare: equal}}', "5:40", "'exact' or 'near_tie'"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]", compar: exact}}', "5:40", "did you mean 'compare'"),
+    ('{y: "float32[M, N]"}', '{y: {type: "flaot32[M, N]", compare: exact}}', "5:17", "did you mean float32"),
+    ('{y: "float32[M, N]"}', '{y: {type: "float32[M, N]"}}', "5:13", "y.compare: expected this key"),
     ("reference: scale.py", "reference: other.py", "3:3", "expected a Python file at"),
     ("  check:", "  precision: half\n  check:", "6:3", "'ieee', 'tf32' or 'reduced'"),
     ("  check:", "  backward: maybe\n  check:", "6:3", "valid boolean, got 'maybe'"),
@@ -268,10 +299,43 @@ def test_backward_tasks_refuse_what_has_no_gradient(write):
     for old, new, says in (
         ('y: "float32[M, N]"', 'y: "int64[M, N]"', "only floating returns"),
         ('y: "float32[M, N]"', 'grad_y: "float32[M, N]"', "the forward's own names"),
+        ('y: "float32[M, N]"', 'y: {type: "float32[M, N]", compare: exact}', "returns are gradients"),
     ):
         path = write(old, new)
         with pytest.raises(EvokernError, match=says):
             load(path, {"task.backward": True})
+
+
+def test_the_suffix_of_a_seed_tells_its_language(write, monkeypatch):
+    path = write("", "seeds: [scale.cpp, scale_triton.py, scale.cu]\n")
+    for name, text in (("scale.cpp", "plain"), ("scale_triton.py", "tiled"), ("scale.cu", "threads")):
+        (path.parent / name).write_text(text)
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
+    assert [seed.source for seed in load(path).seeds] == ["plain"]
+    for backend, text in (("triton", "tiled"), ("cuda", "threads"), ("cpp", "plain")):
+        settings = load(path, {"backend": backend})
+        assert [(seed.source, seed.language) for seed in settings.seeds] == [(text, backend)]
+        assert settings.backend == backend
+
+
+def test_auto_takes_triton_where_a_gpu_and_a_seed_are(monkeypatch):
+    both, plain, tiled = ("a.cpp", "a.py"), ("a.cpp",), ("a.py",)
+    monkeypatch.setattr(machine, "has_gpu", lambda: True)
+    assert choose_backend("auto", both) == ("triton", "there are a GPU and a Triton seed")
+    assert choose_backend("auto", plain) == ("cpp", "there is no Triton seed")
+    assert choose_backend("cuda", both)[0] == "cuda"
+    monkeypatch.setattr(machine, "has_gpu", lambda: False)
+    assert choose_backend("auto", both) == ("cpp", "there is no GPU")
+    assert choose_backend("auto", tiled) == ("triton", "the task has seeds for triton only")
+    assert choose_backend("auto", ())[0] == "cpp"
+
+
+def test_a_kernel_file_s_suffix_chooses_the_backend(write):
+    path = write()
+    assert load_for(Path("scale_triton.py"), path, {}).backend == "triton"
+    assert load_for(Path("scale.cu"), path, {}).backend == "cuda"
+    assert load_for(Path("scale_triton.py"), path, {"backend": "cpp"}).backend == "cpp"
+    assert load_for(Path("scale.kernel"), path, {}).backend == "cpp"
 
 
 def test_the_schema_describes_the_file():
@@ -281,6 +345,8 @@ def test_the_schema_describes_the_file():
     task = schema["$defs"]["TaskSection"]["properties"]
     assert {"name", "reference", "arguments", "returns", "check", "time", "held_out", "backward"} <= set(task)
     assert all("description" in described for described in task.values())
+    assert schema["$defs"]["Compare"]["enum"] == list(Compare)
+    assert schema["$defs"]["ReturnSection"]["required"] == ["type", "compare"]
     json.dumps(schema)
 
 

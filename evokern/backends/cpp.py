@@ -63,6 +63,8 @@ class Cpp:
 
     name = "cpp"
     language = "cpp"
+    suffix = ".cpp"
+    timed = True
 
     def signature(self, task: Task) -> str:
         declared = ", ".join(f"{kind} {name}" for kind, name in parameters(task))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("kernel", type=click.Path(path_type=Path))
 @click.argument("task", type=click.Path(path_type=Path))
-@overriding("threads", "cache", "trust_kernels")
+@overriding("threads", "cache", "trust_kernels", "backend")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, raw samples included.")
 def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     """Judge one kernel file: the honest benchmark.
@@ -32,9 +32,9 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     from evokern.kernel import Kernel
     from evokern.outcome import Fidelity, Status
     from evokern.report import baselines, benchmark
-    from evokern.settings import load
+    from evokern.settings import load_for
 
-    settings = load(task, given(**options))
+    settings = load_for(kernel, task, given(**options))
     try:
         subject = Kernel(kernel.read_text(encoding="utf-8"), settings.backend)
     except (OSError, UnicodeDecodeError) as error:
@@ -42,7 +42,9 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()
     if evaluation is None:
-        with Judge(settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None) as judge:
+        with Judge(
+            settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None, settings.backend
+        ) as judge:
             evaluation, rivals = judge.evaluate(subject, Fidelity.CHAMPION), judge.baselines
     if as_json:
         click.echo(benchmark.as_json(evaluation, rivals))

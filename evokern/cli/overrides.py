@@ -11,6 +11,7 @@ import click
 Verb = Callable[..., None]
 
 KEYS = {
+    "backend": "backend",
     "generations": "search.generations",
     "offspring": "search.offspring",
     "population": "search.population",
@@ -30,6 +31,7 @@ KEYS = {
 }
 
 _OPTIONS = {
+    "backend": click.option("--backend", metavar="NAME", help="The language of the kernels: cpp, triton, cuda, auto."),
     "generations": click.option("--generations", type=int, help="Batches of offspring after the seeds."),
     "offspring": click.option("--offspring", type=int, help="Children per generation, over all islands."),
     "population": click.option("--population", type=int, help="Survivors per island."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SEARCHING = (
     "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache",
-    "trust_kernels", "models", "usd", "tokens", "calls", "device_s",
+    "trust_kernels", "backend", "models", "usd", "tokens", "calls", "device_s",
 )  # fmt: skip
 """The settings that `run` and `resume` have options for."""
 
@@ -44,13 +44,14 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
     from evokern.outcome import Candidate
     from evokern.report import front as front_report
     from evokern.report.baselines import text as baselines_text
-    from evokern.report.benchmark import timings
+    from evokern.report.benchmark import UNTIMED, timings
     from evokern.report.models import account as spent_text
     from evokern.report.progress import claim_line, standing
 
     began = time.monotonic()
     with display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
-        shown.phase(f"{search.task.name}: starting the judge, which measures PyTorch first")
+        measures = "which measures PyTorch first" if search.timed else UNTIMED
+        shown.phase(f"{search.task.name}: starting the judge, {measures}")
         with search:
             if search.spent is None:
                 shown.note("no model is configured, the rewrites work alone; --model NAME brings one in")
@@ -62,7 +63,8 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
                     shown.generation(standing(record.number, search.history(), time.monotonic() - began, account))
             champions: list[Candidate] = []
             if not search.stopped:
-                shown.phase("measuring the champion again, in fresh processes and against PyTorch directly")
+                how = "measuring the champion again, in fresh processes and against PyTorch directly"
+                shown.phase(how if search.timed else "checking the champion again, on fresh inputs")
                 champions = list(search.announce())
             if search.in_flight:
                 shown.phase(f"waiting for {search.in_flight} answers on their way, which are paid for and kept")

@@ -32,8 +32,10 @@ LOWER_BITS: dict[Precision, dict[torch.dtype, tuple[int, ...]]] = {
 """Significant bits of inputs that are too few under each policy: those of float32, TF32, bfloat16, float8 (e4m3)."""
 TILE = 64
 OTHER_INPUTS = "the answer to other inputs"
+LOWER_PRECISION = ("arithmetic in lower precision", "arithmetic in still lower precision")
+"""All outputs of a kernel are computed by it, so that one that shows it is enough: the mean of a loss hardly can."""
 
-_JUDGING = ("admission", "gate", "golden", "inputs", "sensitivity")
+_JUDGING = ("admission", "choices", "gate", "golden", "inputs", "sensitivity", "sums")
 
 
 def admit(task: Task, bank: Bank) -> None:
@@ -42,15 +44,15 @@ def admit(task: Task, bank: Bank) -> None:
     Raises:
         EvokernError: a mutant passes for the right answer, or an input never matters.
     """
-    note = machine.cache_folder() / "admitted" / _key(task)
+    note = machine.cache_folder() / "admitted" / _key(task, bank.device)
     if note.exists():
         return
     function = reference.load(task)
     checks = [case for shape in task.check for case in bank.checks(shape)]
     _demand_impact(task, function, checks)
-    _demand_refusals(task, function, checks, "every check shape")
+    _demand_refusals(task, function, bank, checks, "every check shape")
     for shape in task.time:
-        _demand_refusals(task, function, bank.sets(shape, 1), shape_label(shape))
+        _demand_refusals(task, function, bank, bank.sets(shape, 1), shape_label(shape))
     with suppress(OSError):  # tried again next time
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -68,7 +70,9 @@ def mutants(task: Task, function: reference.Reference, case: Case, output: int) 
     for tensor, content in zip(task.inputs, case.inputs, strict=True):
         if content.numel() == right.numel():
             yield f"a copy of {tensor.name}", content.reshape(right.shape).to(dtype)
-    others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+    others = inputs.draw(
+        task, case.shape, case.distribution, case.seed + 1, case.inputs[0].device if case.inputs else inputs.CPU
+    )
     yield OTHER_INPUTS, reference.call(task, function, others, case.shape)[output]
     last = right.numel() - 1
     row = golden.shape[-1] if golden.dim() else 1
@@ -77,26 +81,27 @@ def mutants(task: Task, function: reference.Reference, case: Case, output: int) 
     yield "a wrong row", _off(right, middle, middle + row)
     yield "a wrong last tile", _off(right, max(0, last + 1 - TILE), last + 1)
     if declared.dtype.is_float:
-        for what, level in (("arithmetic in lower precision", 0), ("arithmetic in still lower precision", 1)):
+        for level, what in enumerate(LOWER_PRECISION):
             if fewer := _with_fewer_bits(task, case.inputs, level):
                 yield what, reference.call(task, function, fewer, case.shape)[output]
 
 
-def _demand_refusals(task: Task, function: reference.Reference, cases: Iterable[Case], where: str) -> None:
+def _demand_refusals(task: Task, function: reference.Reference, bank: Bank, cases: Iterable[Case], where: str) -> None:
     """Each mutant of each output that is one in some of `cases` must be refused in one."""
     passes: dict[tuple[str, str], bool] = {}
     for case in cases:
-        for output, (golden, envelope) in enumerate(zip(case.golden, case.envelopes, strict=True)):
+        right = [golden.to(inputs.dtype_of(tensor)) for golden, tensor in zip(case.golden, task.returns, strict=True)]
+        for output, envelope in enumerate(case.envelopes):
             if envelope.inconclusive:
                 continue
-            declared = task.returns[output]
-            right = golden.to(inputs.dtype_of(declared))
             for what, mutant in mutants(task, function, case, output):
-                key = declared.name, what
-                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right)):
-                    passes[key] = gate.compare(mutant.contiguous(), golden, envelope).passed
+                key = task.returns[output].name, what
+                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right[output])):
+                    followed = bank.following(case, [*right[:output], mutant, *right[output + 1 :]])
+                    passes[key] = gate.compare(mutant.contiguous(), followed.golden[output], envelope).passed
+    shown = {what for (_, what), passed in passes.items() if not passed and what in LOWER_PRECISION}
     for (name, what), passed in passes.items():
-        if passed:
+        if passed and what not in shown:
             raise EvokernError(
                 f"{task.name}: expected the comparison of {name} at {where} to tell the right answer from {what}, "
                 "which passed; give inputs a `range` in which the answer depends on them, add check shapes, or let the "
@@ -109,7 +114,9 @@ def _demand_impact(task: Task, function: reference.Reference, cases: Iterable[Ca
     idle = dict(enumerate(task.inputs))
     for case in cases:
         right = reference.call(task, function, case.inputs, case.shape)
-        others = inputs.draw(task, case.shape, case.distribution, case.seed + 1)
+        others = inputs.draw(
+            task, case.shape, case.distribution, case.seed + 1, case.inputs[0].device if case.inputs else inputs.CPU
+        )
         for place in tuple(idle):
             changed = (*case.inputs[:place], others[place], *case.inputs[place + 1 :])
             with suppress(EvokernError):  # inputs that belong together, as the pointers of a sparse matrix
@@ -153,6 +160,6 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(((one == other) | ((one != one) & (other != other))).all())
 
 
-def _key(task: Task) -> str:
+def _key(task: Task, device: torch.device) -> str:
     sources = [Path(__file__).with_name(f"{name}.py").read_text() for name in _JUDGING]
-    return hashlib.sha256("\0".join((task.hash, torch.__version__, *sources)).encode()).hexdigest()
+    return hashlib.sha256("\0".join((task.hash, str(device), torch.__version__, *sources)).encode()).hexdigest()

@@ -10,14 +10,16 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 
+import torch
+
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs
 from evokern.evaluation.gate import Envelope
 from evokern.evaluation.golden import Case, Oracle
 from evokern.task import Shape, Task, shape_label
 
+CPU = torch.device("cpu")
 MEMORY_BYTES = 2 << 30
-"""For the sets of all shapes together."""
 STRESS_BYTES, STRESS_S = 1 << 30, 2.0
 """For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
 LEAST_SETS, MOST_SETS = 7, 256
@@ -30,10 +32,11 @@ RENEW_EVERY = 20
 class Bank:
     """Cases by shape: one a distribution for checks, many of the first distribution for timing."""
 
-    def __init__(self, task: Task, timed: int) -> None:
-        self._task, self._oracle = task, Oracle(task)
+    def __init__(self, task: Task, timed: int, memory_bytes: int = MEMORY_BYTES, device: torch.device = CPU) -> None:
+        """`memory_bytes`: of `device`, for the sets of all shapes together."""
+        self._task, self._oracle, self.device = task, Oracle(task, device), device
         shapes = max(1, timed)
-        self._memory = MEMORY_BYTES // shapes
+        self._memory = memory_bytes // shapes
         self._stress_memory, self._stress_s = STRESS_BYTES // shapes, STRESS_S / shapes
         self._checks: dict[str, list[Case]] = {}
         self._stress: dict[str, list[Case]] = {}
@@ -72,6 +75,10 @@ class Bank:
         names = inputs.distributions(self._task)
         for name in self._some(names[1:], FEW_DISTRIBUTIONS) if shape in self._task.time else names:
             yield from _conclusive([self._case(shape, name)])
+
+    def following(self, case: Case, outputs: Sequence[torch.Tensor]) -> Case:
+        """`case` as it is for a kernel that returned `outputs`, whose near ties golden results follow."""
+        return self._oracle.following(case, outputs)
 
     def forget(self, shape: Shape) -> None:
         """Frees what is kept for `shape`."""

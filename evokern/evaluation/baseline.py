@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 
 from evokern.evaluation import bindings, reference
 from evokern.evaluation.memory import INPUT, PAGE, Board, SharedFile, view
+from evokern.evaluation.rig import Rig
 from evokern.evaluation.sandbox import environment
 from evokern.evaluation.worker import Fallen, Worker
 from evokern.machine import cache_folder
@@ -56,7 +57,7 @@ def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int
     description = SharedFile("evokern-task", len(text))
     description.write(text)
     files = (board.plan, board.inputs, description)
-    command = [sys.executable, "-P", "-m", "evokern.evaluation.baseline", kind]
+    command = [sys.executable, "-P", "-m", "evokern.evaluation.baseline", kind, str(os.getpid())]
     try:
         return Worker(kind, command, variables, [file.descriptor for file in files], cores)
     finally:
@@ -66,8 +67,8 @@ def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int
 class CompileNotes:
     """Where `torch.compile` did not work out, and why; a time-out is remembered on this machine, so as to wait once."""
 
-    def __init__(self, task: Task, threads: int, cap_s: float) -> None:
-        self._key, self._cap_s = (task.hash, version("torch"), threads, cap_s), cap_s
+    def __init__(self, kind: str, rig: Rig, task: Task, cap_s: float) -> None:
+        self._key, self._cap_s = (kind, rig.name, task.hash, version("torch"), rig.threads, cap_s), cap_s
         self._here: dict[str, str] = {}
 
     def recall(self, shape: Shape) -> str | None:
@@ -196,4 +197,5 @@ def _map_read_only(descriptor: int) -> int:
 
 if __name__ == "__main__":
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: dies with the judge
-    _Server(sys.argv[1]).serve()
+    if os.getppid() == int(sys.argv[2]):  # which has not died before that was said
+        _Server(sys.argv[1]).serve()

@@ -6,10 +6,10 @@ outputs are poisoned, one worker is thawed for its window and frozen again, and 
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle, islice
+from math import ceil
 from statistics import median
 
 import numpy
@@ -19,18 +19,18 @@ from evokern.evaluation import inputs, shapes
 from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
-from evokern.evaluation.memory import Board, Slot
-from evokern.evaluation.timing import HOPELESS, LEAST_PAIRS, Pairs, Plan, plan
-from evokern.evaluation.worker import Fallen, Worker, start_runner
-from evokern.outcome import Cache, Status
+from evokern.evaluation.memory import Slot
+from evokern.evaluation.rig import Artefact, Rig, Worker
+from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
+from evokern.evaluation.worker import Fallen
+from evokern.outcome import Cache, Evidence, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task, shape_label
 
-SLOT_MEMORY_BYTES = 256 << 20
-"""For the slots of one timed shape."""
-LEAST_SLOTS, MOST_SLOTS = 2, 32
 DRAWN_SHAPES, DRAWS = 3, 9
 """So many shapes are checked beyond those declared, of so many that are tried."""
+MOST_PROCESSES = len(STUDENT_95) + 1
+"""Of one candidate at one shape against one rival."""
 WAKING_NS = 100_000
 LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 
@@ -38,19 +38,16 @@ LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 class Bench:
     """The judge's only one; candidates, yardstick and baselines all work on it, one at a time."""
 
-    def __init__(self, task: Task, settings: EvaluationSettings) -> None:
-        usable = sorted(os.sched_getaffinity(0))
-        self.task = task
-        self.threads = settings.threads or len(usable)
-        self.cores = usable[: self.threads]
+    def __init__(self, task: Task, settings: EvaluationSettings, rig: Rig) -> None:
+        self.task, self.rig = task, rig
         self.cache = settings.cache
         self.rng = numpy.random.default_rng(secrets.randbits(128))
         timed = (*task.time, *task.held_out)
-        self.bank = Bank(task, len(task.time))
+        self.bank = Bank(task, len(task.time), rig.set_memory_bytes, rig.device)
         self.checked = (*task.check, *islice(self._drawn(), DRAWN_SHAPES))
         places = [shape for shape in self.checked for _ in inputs.distributions(task)]
-        places += [shape for shape in timed for _ in range(_slots_for(task, shape))]
-        self.board = Board(task, places, len(usable))
+        places += [shape for shape in timed for _ in range(_slots_for(rig, task, shape))]
+        self.board = rig.board(places)
         self._slots: dict[str, list[Slot]] = {}
         for slot in self.board.slots:
             self._slots.setdefault(shape_label(slot.shape), []).append(slot)
@@ -75,8 +72,25 @@ class Bench:
         """As `timing.plan`, within the slots that there are at `shape`."""
         return plan(call_ns, budget_ms * 1e6, len(self._slots[shape_label(shape)]))
 
-    def check(self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally) -> None:
+    def shared(self, shape: Shape, plan: Plan, processes: int) -> tuple[int, Plan]:
+        """`plan` for each of `processes` processes, split among more of them where a process's input sets run out.
+
+        They are `DUELS` at least then, since the interval over fewer is of little use.
+        """
+        most = max(1, self.bank.capacity(shape) // plan.count - 1)  # a process's first pair warms it up
+        wanted = plan.pairs * processes
+        if wanted > processes * most:
+            processes = min(MOST_PROCESSES, max(DUELS, ceil(wanted / most)))
+        pairs = ceil(wanted / processes)
+        return processes, Plan(min(most, pairs + pairs % 2), plan.count)
+
+    def check(
+        self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally, hasty: bool = False
+    ) -> None:
         """Runs every case, as many a go as there are slots.
+
+        Args:
+            hasty: the first shape with something wrong is the last; the tally's fraction then says little.
 
         Raises:
             Fallen: the worker crashed or hung (its evidence names the shape), or outputs are wrong.
@@ -85,6 +99,8 @@ class Bench:
             slots, rest = self._slots[shape_label(shape)], iter(several)
             while batch := list(islice(rest, len(slots))):
                 self._go(worker, slots[: len(batch)], batch, "check", tally)
+            if hasty:
+                _refute(worker, tally)
         _refute(worker, tally)
 
     def alone(self, worker: Worker, shape: Shape, calls: int = 1, timeout_ns: int | None = None) -> float:
@@ -92,22 +108,22 @@ class Bench:
         case, slots = next(self.bank.sets(shape, 1)), self._slots[shape_label(shape)][:1]
         return median(self._go(worker, slots, [case], "time", None, timeout_ns) for _ in range(calls))
 
-    def runner(self, name: str, command: Sequence[str]) -> Worker:
+    def runner(self, name: str, artefact: Artefact) -> Worker:
         """A fresh process with a kernel in it.
 
         Raises:
             Fallen: the kernel does not load.
         """
-        return start_runner(name, command, self.board, self.threads, self.cores)
+        return self.rig.runner(name, artefact)
 
     def duel(self, candidate: Worker, rival: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
         """Pairs of windows at `shape`, ABBA, one `Pairs` at a time; the candidate's outputs go into `tally`.
 
         Ends early when the input sets run out, since no candidate's process meets a set twice. Without a tally both
-        sides are trusted, and a few sets go round.
+        sides are trusted, and a few sets go round. A pair in which the device was slowed down does not count.
 
         Raises:
-            Fallen: one of the two crashed or hung, or an output of the candidate is wrong.
+            Fallen: one of the two crashed or hung, an output of the candidate is wrong, or no pair counts.
         """
         slots = self._slots[shape_label(shape)]
         fresh = (plan.pairs + 1) * plan.count
@@ -118,19 +134,27 @@ class Bench:
         )
         first = int(self.rng.integers(0, len(slots) - plan.count + 1))
         chosen = slots[first : first + plan.count]  # another place each time, and fresh content at the same addresses
+        disturbed, found = "", 0
         for turn in range(-1, plan.pairs):
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:
                 return
-            times = {}
+            times: dict[Worker, float] = {}
             for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
                 checks = tally if worker is candidate else None
-                times[worker] = self._go(worker, chosen, batch, "time", checks) / plan.count
+                times[worker] = self._go(worker, chosen, batch, "time", checks, staged=bool(times)) / plan.count
             if tally is not None:
                 _refute(candidate, tally)
+            if disturbance := self.rig.disturbance():
+                disturbed = disturbed or disturbance
+                continue
             warm = turn >= 0  # the first pair warms both up
             if warm or times[rival] < HOPELESS * times[candidate]:
+                found += 1
                 yield Pairs((times[candidate],), (times[rival],))
+        if disturbed and not found:
+            reason = f"the device was slowed down in every pair: {disturbed}"
+            raise Fallen(candidate.name, Status.INCONCLUSIVE, Evidence("time", reason, shape=shape))
 
     def _go(
         self,
@@ -140,12 +164,13 @@ class Bench:
         stage: str,
         tally: Tally | None,
         timeout_ns: int | None = None,
+        staged: bool = False,
     ) -> int:
-        """One window: fresh content in, poison out, run, examine."""
+        """One window: fresh content in, poison out, run, examine. What is `staged` already only leaves the caches."""
         salt = secrets.randbits(64)
-        self.board.outputs = worker.outputs or self.board.outputs
+        self.board.face(worker)
         for slot, case in zip(slots, cases, strict=True):
-            self.board.stage(slot, case.inputs)
+            self.board.evict(slot) if staged else self.board.stage(slot, case.inputs)
             self.board.poison(slot, salt)
         shape = slots[0].shape
         allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))
@@ -154,7 +179,8 @@ class Bench:
         took = worker.run(slots[0].number, len(slots), hot, shape, stage, limit, _arming_ns(slots, hot))
         if tally is not None:
             for slot, case in zip(slots, cases, strict=True):
-                tally.add(examine(self.board, slot, case, salt, stage))
+                outputs = [self.board.output(slot, place) for place in range(len(self.task.returns))]
+                tally.add(examine(self.board, slot, self.bank.following(case, outputs), salt, stage))
         return took
 
 
@@ -169,6 +195,6 @@ def _arming_ns(slots: Sequence[Slot], hot: bool) -> int:
     return WAKING_NS + touched // 2
 
 
-def _slots_for(task: Task, shape: Shape) -> int:
-    size = sum(tensor.bytes(shape) for tensor in (*task.inputs, *task.returns))
-    return max(LEAST_SLOTS, min(MOST_SLOTS, SLOT_MEMORY_BYTES // max(1, size)))
+def _slots_for(rig: Rig, task: Task, shape: Shape) -> int:
+    least, most = rig.slots
+    return max(least, min(most, rig.slot_memory_bytes // max(1, task.compulsory_bytes(shape))))

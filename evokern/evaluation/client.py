@@ -17,6 +17,7 @@ from typing import Self
 
 from evokern import compiler, confinement
 from evokern.errors import EvokernError
+from evokern.evaluation.gpu.driver import LIBRARY
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
 from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Fidelity
@@ -29,7 +30,17 @@ PATIENCE_S = 1800
 """Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
 QUOTED_BYTES = 4096
 
-_PASSED_ON = ("PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "CXX", "LD_LIBRARY_PATH")
+_PASSED_ON = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "XDG_CACHE_HOME",
+    "CXX",
+    "CC",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    LIBRARY,
+)
 """All that the judge's environment has in common with the engine's, which holds API keys."""
 
 

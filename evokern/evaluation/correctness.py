@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from evokern.evaluation import gate
 from evokern.evaluation.golden import Case
-from evokern.evaluation.memory import Board, Slot
+from evokern.evaluation.memory import Slot
+from evokern.evaluation.rig import Board
 from evokern.outcome import Evidence
 
 MOST_EVIDENCE = 4

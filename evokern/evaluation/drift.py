@@ -24,8 +24,8 @@ class PastLatencies:
     """What a baseline has cost here under the same conditions; a file that may be lost, or written by two at once."""
 
     def __init__(self, *conditions: object) -> None:
-        """`conditions`: whatever tells one baseline from another (task, shape, threads, version ...), JSON values."""
-        key = hashlib.sha256(json.dumps([machine.cpu_model(), *conditions]).encode()).hexdigest()
+        """`conditions`: whatever tells one baseline from another (device, task, shape, threads ...), JSON values."""
+        key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
         self._path = machine.cache_folder() / "baselines" / f"{key}.json"
         self.latencies_ns: list[float] = []
         with suppress(OSError, ValueError, TypeError):

@@ -14,10 +14,11 @@ import torch
 
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
-from evokern.task import DType
+from evokern.task import Compare, DType
 
 CHUNK = 1 << 16
 """Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
+CHUNK_ON_CARD = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Envelope:
     block: int
     """Elements per block of the flattened output (a row, or several short ones): no bad one hides among good."""
     max_bounds: tuple[float, ...]
-    """Largest |t - golden| allowed in each block; a single bound holds for all."""
+    """Largest |t - golden| allowed in each block; a single bound holds for all. Of near ties, how much worse than the
+    best a selected score may be, for each row that is selected from."""
     rms_bound: float
     bias_bound: float
     """Largest |mean(t - golden)| allowed."""
@@ -38,7 +40,9 @@ class Envelope:
     golden_rms: float = 0.0
     """Of |golden|: tells whether another set of inputs is enough like this one to share its envelope."""
     exact: bool = False
-    """Integer and bool outputs, and exact-integer probes of linear operators: every element must be equal."""
+    """Every element must be equal: `comparison` says so, or the case is an exact-integer probe of linear operators."""
+    comparison: Compare = Compare.ROUNDING
+    """What the task asks for. Golden follows a kernel's near ties (`Oracle.following`) before they are compared."""
     inconclusive: str = ""
     """Why nothing can be said about any kernel here: the case is ill-conditioned."""
 
@@ -74,19 +78,10 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     if envelope.inconclusive:
         return Comparison(False, True, 0.0, 0.0, envelope.inconclusive)
     if envelope.exact:
-        return _compare_exactly(output, golden)
+        return _compare_exactly(output, golden, envelope.comparison)
     flat, wanted = output.reshape(-1).contiguous(), golden.reshape(-1).contiguous()
-    bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64)
-    found = bindings.compare(
-        flat.data_ptr(),
-        DType(str(output.dtype).removeprefix("torch.")),
-        wanted.data_ptr(),
-        flat.numel(),
-        envelope.block,
-        bounds.data_ptr(),
-        len(bounds) == 1,
-        torch.get_num_threads(),
-    )
+    bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64, device=golden.device)
+    found = (_errors_here if flat.device.type == "cpu" else _errors_there)(flat, wanted, envelope.block, bounds)
     count = max(1, flat.numel())
     rms, bias = sqrt(found.squares / count), abs(found.sum / count)
     errors = (_in_units(found.largest, envelope.max_unit), _in_units(rms, envelope.rms_unit))
@@ -101,6 +96,37 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     return _located(output, golden, bounds, envelope.block, errors, reason)
 
 
+def chunk_on(device: torch.device) -> int:
+    """Elements to compare at a time: what stays in a cache, or what keeps a whole card busy."""
+    return CHUNK if device.type == "cpu" else CHUNK_ON_CARD
+
+
+def _errors_here(flat: torch.Tensor, wanted: torch.Tensor, block: int, bounds: torch.Tensor) -> bindings.Errors:
+    return bindings.compare(
+        flat.data_ptr(),
+        DType(str(flat.dtype).removeprefix("torch.")),
+        wanted.data_ptr(),
+        flat.numel(),
+        block,
+        bounds.data_ptr(),
+        len(bounds) == 1,
+        torch.get_num_threads(),
+    )
+
+
+def _errors_there(flat: torch.Tensor, wanted: torch.Tensor, block: int, bounds: torch.Tensor) -> bindings.Errors:
+    """As `bindings.compare`, on a card."""
+    sums = torch.zeros(2, dtype=torch.float64, device=flat.device)
+    tops = []
+    for _, difference in _differences(flat, wanted, block):
+        tops.append(block_max(difference, block))
+        sums += torch.stack((torch.dot(difference, difference), difference.sum()))
+    highest = torch.cat(tops)
+    within = (highest <= bounds).all()
+    largest, all_within, squares, total = torch.stack((highest.max(), within.double(), *sums)).tolist()
+    return bindings.Errors(largest, squares, total, bool(all_within))
+
+
 def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
     """max |values| of each run of `block` elements of a flat tensor, the last one maybe shorter; NaN wins."""
     whole = values.numel() // block * block
@@ -111,7 +137,7 @@ def block_max(values: torch.Tensor, block: int) -> torch.Tensor:
 
 def _differences(output: torch.Tensor, golden: torch.Tensor, block: int) -> Iterator[tuple[int, torch.Tensor]]:
     """(start, output - golden) in float64, by whole blocks; equal infinities and NaN differ by 0, unequal by NaN."""
-    step = max(1, CHUNK // block) * block
+    step = max(1, chunk_on(golden.device) // block) * block
     for start in range(0, golden.numel(), step):
         got, wanted = output[start : start + step], golden[start : start + step]
         difference = torch.sub(got, wanted)
@@ -135,7 +161,7 @@ def _located(
     flat, wanted = output.reshape(-1), golden.reshape(-1)
     outside, worst, place = 0, -1.0, 0
     for start, difference in _differences(flat, wanted, block):
-        blocks = torch.arange(start, start + len(difference)) // block
+        blocks = torch.arange(start, start + len(difference), device=difference.device) // block
         allowed = bounds if len(bounds) == 1 else bounds[blocks]
         excess = (difference.abs() / allowed).nan_to_num(nan=torch.inf, posinf=torch.inf)
         excess = torch.where(difference == 0, 0.0, excess)
@@ -147,17 +173,30 @@ def _located(
     return Comparison(False, False, *errors, reason, index, expected, got, outside / flat.numel())
 
 
-def _compare_exactly(output: torch.Tensor, golden: torch.Tensor) -> Comparison:
-    unequal = (output != golden).reshape(-1)
+def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, comparison: Compare) -> Comparison:
+    wanted = golden.to(output.dtype)
+    unequal = output != wanted
+    if output.is_floating_point():
+        if comparison is Compare.EXACT:
+            unequal |= output.signbit() != wanted.signbit()
+        unequal &= ~(output.isnan() & wanted.isnan())
+    unequal = unequal.reshape(-1)
     wrong = int(unequal.sum())
     if not wrong:
         return Comparison(True, False, 0.0, 0.0)
     place = int(unequal.to(torch.uint8).argmax())
     index = _index_of(place, output.shape)
     got, expected = float(output[index]), float(golden[index])
-    reason = "expected exactly equal elements: integers, bools or sums of small integers"
+    reason = _UNEQUAL[comparison]
     infinite = float("inf")
     return Comparison(False, False, infinite, infinite, reason, index, expected, got, wrong / output.numel())
+
+
+_UNEQUAL = {
+    Compare.ROUNDING: "expected exactly equal elements: sums of small integers",
+    Compare.EXACT: "expected exactly equal elements",
+    Compare.NEAR_TIE: "an index selects what is worse than the best by more than honest rounding, or selects it twice",
+}
 
 
 def _index_of(place: int, shape: torch.Size) -> tuple[int, ...]:

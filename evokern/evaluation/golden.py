@@ -6,8 +6,8 @@ Computed in the judge only; a golden result never leaves its memory.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
@@ -18,9 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs as drawing
 from evokern.evaluation import reference as referencing
+from evokern.evaluation.choices import Choice, Follow, Margins, acceptable
 from evokern.evaluation.gate import Envelope
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
-from evokern.task import Precision, Shape, Task
+from evokern.evaluation.sums import Sums
+from evokern.task import Compare, DType, Precision, Shape, Task, shape_label
 
 _POLICY_BITS = {Precision.IEEE: 53, Precision.TF32: 11, Precision.REDUCED: 8}
 """Significant bits that each policy lets arithmetic keep of its operands."""
@@ -54,17 +56,38 @@ class Case:
         return next((envelope.inconclusive for envelope in self.envelopes if envelope.inconclusive), "")
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What the reference gives in float64."""
+
+    results: tuple[torch.Tensor, ...]
+    choices: tuple[Choice, ...] = ()
+    """Every selection that it made, when the task returns indices whose near ties are followed."""
+
+    def chosen(self, place: int) -> list[int]:
+        """The numbers of the selections that return number `place` holds the indices of."""
+        indices = self.results[place].reshape(-1)
+        return [
+            number
+            for number, choice in enumerate(self.choices)
+            if choice.indices.numel() == indices.numel()
+            and torch.equal(choice.arranged(indices.long()), choice.indices)
+        ]
+
+
 class Oracle:
     """Draws inputs and knows the answers."""
 
-    def __init__(self, task: Task) -> None:
-        """Loads the reference.
+    def __init__(self, task: Task, device: torch.device = drawing.CPU) -> None:
+        """Loads the reference; everything is drawn and computed on `device`.
 
         Raises:
             EvokernError: it does not load, or changes how PyTorch computes.
         """
-        self.task = task
+        self.task, self._device = task, device
         self._reference = referencing.load(task)
+        self._sums: dict[str, int] = {}
+        self._indices = [i for i, tensor in enumerate(task.returns) if tensor.comparison is Compare.NEAR_TIE]
         _verify_flags(task)
 
     def case(self, shape: Shape, distribution: str, seed: int, envelopes: tuple[Envelope, ...] | None = None) -> Case:
@@ -77,56 +100,124 @@ class Oracle:
         Raises:
             EvokernError: the reference raises or breaks the task's promises.
         """
-        inputs = drawing.draw(self.task, shape, distribution, seed)
+        inputs = drawing.draw(self.task, shape, distribution, seed, self._device)
         started = time.perf_counter()
-        golden = self._golden(_widened(inputs), shape)
+        answer = self._answer(_widened(inputs), shape)
+        golden = answer.results
         runs = _RUNS if time.perf_counter() - started < _SLOW_RUN_S else _FEWER_RUNS
         if envelopes is not None and all(map(is_like, golden, envelopes)):
             shared = tuple(replace(envelope, max_bounds=(max(envelope.max_bounds),)) for envelope in envelopes)
             return Case(shape, seed, distribution, inputs, golden, shared)
-        longest = max((size for tensor in self.task.inputs for size in tensor.extents(shape)), default=1)
-        studies = [Study(tensor, tensor.extents(shape), longest) for tensor in self.task.returns]
-        self._study(studies, shape, inputs, golden, seed, runs)
+        longest = self._longest(inputs, shape)
+        # What summation in float32 does vanishes beside the rounding of operands that a lower precision allows.
+        summed = longest if self.task.precision is Precision.IEEE else 1
+        studies = [Study(tensor, tensor.extents(shape), summed, self._device) for tensor in self.task.returns]
+        margins = self._study(studies, shape, inputs, answer, seed, runs)
         smallest = min(result.numel() for result in golden)
         for draw in range(1, min(_MOST_DRAWS, ceil(_ENOUGH / max(1, smallest)))):
-            more = drawing.draw(self.task, shape, distribution, seed + draw)
-            self._study(studies, shape, more, self._golden(_widened(more), shape), seed + draw, _FEWER_RUNS)
-        probe = distribution == "integers"
-        return Case(shape, seed, distribution, inputs, golden, tuple(study.envelope(probe) for study in studies))
+            more = drawing.draw(self.task, shape, distribution, seed + draw, self._device)
+            self._study(studies, shape, more, self._answer(_widened(more), shape), seed + draw, _FEWER_RUNS)
+        found = [study.envelope(probe=distribution == "integers") for study in studies]
+        for place in self._indices:
+            bounds = margins[answer.chosen(place)[0]].bounds(longest, self._arithmetic)
+            found[place] = replace(found[place], max_bounds=tuple(bounds.tolist()))
+        return Case(shape, seed, distribution, inputs, golden, tuple(found))
 
-    def _golden(self, wide: tuple[torch.Tensor, ...], shape: Shape) -> tuple[torch.Tensor, ...]:
-        with _in_float64():
+    def following(self, case: Case, outputs: Sequence[torch.Tensor]) -> Case:
+        """`case` as it is for a kernel that returned `outputs`: golden results follow from its own near ties.
+
+        Rows in which the kernel's indices are not as right as golden's keep golden's, and compare unequal.
+        """
+        if all(torch.equal(outputs[place], case.golden[place]) for place in self._indices):
+            return case
+        wide = _widened(case.inputs)
+        answer, forced = self._answer(wide, case.shape), {}
+        for place in self._indices:
+            bounds = torch.tensor(case.envelopes[place].max_bounds, dtype=torch.float64, device=self._device)
+            for number in answer.chosen(place):
+                choice = answer.choices[number]
+                given = choice.arranged(outputs[place].long())
+                right = acceptable(choice, given, bounds)
+                forced[number] = torch.where(right[:, None], given, choice.indices)
+        return replace(case, golden=self._answer(wide, case.shape, forced).results)
+
+    @property
+    def _arithmetic(self) -> torch.dtype:
+        """What the scores of a selection are computed in."""
+        wide = any(tensor.dtype is DType.FLOAT64 for tensor in self.task.inputs)
+        return torch.float64 if wide else torch.float32
+
+    def _longest(self, inputs: tuple[torch.Tensor, ...], shape: Shape) -> int:
+        """The most terms that one sum may have: the longest of the reference, and any loop along one axis."""
+        label = shape_label(shape)
+        if label not in self._sums:
+            sums = Sums()
+            with sums:
+                referencing.call(self.task, self._reference, inputs, shape)
+            extents = (size for tensor in self.task.inputs for size in tensor.extents(shape))
+            self._sums[label] = max(sums.longest, *extents, 1)
+        return self._sums[label]
+
+    def _answer(
+        self, wide: tuple[torch.Tensor, ...], shape: Shape, forced: Mapping[int, torch.Tensor] | None = None
+    ) -> _Answer:
+        """Runs the reference in float64, with `forced` indices in place of its own selections."""
+        follow = Follow(forced or {}) if self._indices else None
+        with _in_float64(), follow or nullcontext():
             outputs = referencing.call(self.task, self._reference, wide, shape)
-        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False)
-        return tuple(
+        referencing.verify_outputs(self.task, shape, outputs, expect_dtype=False, device=self._device)
+        results = tuple(
             _representable(_owned(output, wide), drawing.dtype_of(declared))
             for output, declared in zip(outputs, self.task.returns, strict=True)
         )
+        answer = _Answer(results, tuple(follow.choices) if follow else ())
+        for place in self._indices if forced is None else ():
+            if not answer.chosen(place):
+                raise EvokernError(
+                    f"{self.task.reference_file}: expected {self.task.returns[place].name} to be the indices that an "
+                    "argmax, argmin, max, min, topk or sort of floats gives, cast or reshaped at most; return them "
+                    "so, or let the task compare it `exact`"
+                )
+        return answer
 
     def _study(
         self,
         studies: list[Study],
         shape: Shape,
         inputs: tuple[torch.Tensor, ...],
-        golden: tuple[torch.Tensor, ...],
+        answer: _Answer,
         seed: int,
         runs: int,
-    ) -> None:
-        """Adds to `studies` the reference's own error on `inputs`, and its sensitivity to their last bits."""
-        generator = torch.Generator().manual_seed(~seed % 2**63)
-        wide = _widened(inputs)
+    ) -> dict[int, Margins]:
+        """Adds to `studies` the reference's own error on `inputs`, and its sensitivity to their last bits.
+
+        Every run selects what golden does, so that no output jumps from one candidate to another.
+
+        Returns:
+            For each selection that the task returns the indices of, how close its scores are to a tie.
+        """
+        generator = torch.Generator(self._device).manual_seed(~seed % 2**63)
+        wide, golden = _widened(inputs), answer.results
+        chosen = {number: answer.choices[number] for place in self._indices for number in answer.chosen(place)}
+        margins = {number: Margins(choice) for number, choice in chosen.items()}
+        forced = {number: choice.indices for number, choice in chosen.items()}
         for _ in range(runs):
             moved = tuple(
                 jittered(exact, self._bits(tensor), generator) if tensor.is_floating_point() else tensor
                 for exact, tensor in zip(wide, inputs, strict=True)
             )
-            for study, result, wanted in zip(studies, self._golden(moved, shape), golden, strict=True):
+            found = self._answer(moved, shape, forced)
+            for study, result, wanted in zip(studies, found.results, golden, strict=True):
                 study.add_jittered(result, wanted)
+            for number, margin in margins.items():
+                margin.add(found.choices[number])
         reduced = tuple(rounded(tensor, _POLICY_BITS[self.task.precision]) for tensor in inputs)
-        ref = referencing.call(self.task, self._reference, reduced, shape)
-        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True)
+        with Follow(forced) if forced else nullcontext():
+            ref = referencing.call(self.task, self._reference, reduced, shape)
+        referencing.verify_outputs(self.task, shape, ref, expect_dtype=True, device=self._device)
         for study, result, wanted in zip(studies, ref, golden, strict=True):
             study.add_reference(result, wanted)
+        return margins
 
     def _bits(self, tensor: torch.Tensor) -> int:
         return min(SIGNIFICANT_BITS[tensor.dtype], _POLICY_BITS[self.task.precision])
@@ -179,6 +270,9 @@ def _in_float64() -> Iterator[None]:
 
 class _Widen(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.view.dtype:  # bits that become a float are wide from then on
+            bits = func(*args)
+            return bits.double() if bits.is_floating_point() else bits
         widened = {name: _widen(value) for name, value in (kwargs or {}).items()}
         return func(*map(_widen, args), **widened)
 

@@ -14,6 +14,7 @@ import torch
 from evokern.errors import EvokernError
 from evokern.task import DType, Shape, Task, Tensor, evaluate
 
+CPU = torch.device("cpu")
 Fill = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
 
@@ -28,15 +29,17 @@ def distributions(task: Task) -> tuple[str, ...]:
     return tuple(_FILLS) if any(_is_free(tensor) and tensor.dtype.is_float for tensor in task.inputs) else ("normal",)
 
 
-def draw(task: Task, shape: Shape, distribution: str, seed: int) -> tuple[torch.Tensor, ...]:
-    """One contiguous tensor for each of ``task.inputs``, from a generator of its own.
+def draw(
+    task: Task, shape: Shape, distribution: str, seed: int, device: torch.device = CPU
+) -> tuple[torch.Tensor, ...]:
+    """One contiguous tensor on `device` for each of ``task.inputs``, from a generator of its own.
 
     Raises:
         EvokernError: no such distribution, or a tensor's range is empty at `shape`.
     """
     if distribution not in _FILLS:
         raise EvokernError(f"expected a distribution among {', '.join(_FILLS)}, got {distribution!r}")
-    generator = torch.Generator().manual_seed(seed % 2**63)
+    generator = torch.Generator(device).manual_seed(seed % 2**63)
     rank = max((len(tensor.dims) for tensor in task.inputs if _is_free(tensor)), default=0)
     of_parameters = "integers" if distribution == "integers" else "normal"
     return tuple(
@@ -52,13 +55,13 @@ def _is_free(tensor: Tensor) -> bool:
 def _draw(tensor: Tensor, shape: Shape, distribution: str, generator: torch.Generator) -> torch.Tensor:
     extents, dtype = tensor.extents(shape), dtype_of(tensor)
     if tensor.dtype is DType.BOOL:
-        return torch.randint(0, 2, extents, generator=generator, dtype=torch.uint8).bool()
+        return torch.randint(0, 2, extents, generator=generator, dtype=torch.uint8, device=generator.device).bool()
     if not _is_free(tensor):
         return _uniform(tensor, shape, generator)
     if not tensor.dtype.is_float:
-        return torch.randint(-8, 9, extents, generator=generator, dtype=dtype)
+        return torch.randint(-8, 9, extents, generator=generator, dtype=dtype, device=generator.device)
     # Sixteen-bit content is drawn in float32 and rounded: PyTorch draws it element by element otherwise.
-    wide = torch.empty(extents, dtype=torch.float64 if tensor.dtype is DType.FLOAT64 else torch.float32)
+    wide = _wide(tensor, extents, generator)
     wide.normal_(generator=generator)
     largest = torch.finfo(dtype).max
     return _FILLS[distribution](wide, generator).clamp_(-largest, largest).to(dtype)
@@ -72,9 +75,14 @@ def _uniform(tensor: Tensor, shape: Shape, generator: torch.Generator) -> torch.
         )
     extents, dtype = tensor.extents(shape), dtype_of(tensor)
     if not tensor.dtype.is_float:
-        return torch.randint(int(low), int(high), extents, generator=generator, dtype=dtype)
-    wide = torch.empty(extents, dtype=torch.float64 if tensor.dtype is DType.FLOAT64 else torch.float32)
+        return torch.randint(int(low), int(high), extents, generator=generator, dtype=dtype, device=generator.device)
+    wide = _wide(tensor, extents, generator)
     return wide.uniform_(low, high, generator=generator).to(dtype)
+
+
+def _wide(tensor: Tensor, extents: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    dtype = torch.float64 if tensor.dtype is DType.FLOAT64 else torch.float32
+    return torch.empty(extents, dtype=dtype, device=generator.device)
 
 
 def _bound(bound: str | float | None, default: float, shape: Shape) -> float:
@@ -91,7 +99,7 @@ def _rows(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Each row (the last axis) at a scale of its own, over six decades: small rows can't hide behind large ones."""
     if normal.dim() == 0:
         return normal
-    decades = torch.empty((*normal.shape[:-1], 1), dtype=normal.dtype).uniform_(-3, 3, generator=generator)
+    decades = normal.new_empty((*normal.shape[:-1], 1)).uniform_(-3, 3, generator=generator)
     return normal.mul_(10**decades)
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import chain
 from statistics import median
 
 import torch
@@ -22,19 +23,23 @@ from evokern.errors import EvokernError
 from evokern.evaluation import admission, reference
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
-from evokern.evaluation.messages import REPLY, REQUEST, Judged, Open, Opened, Refused
+from evokern.evaluation.cpu import CpuRig
+from evokern.evaluation.gpu import rig as card
+from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
+from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, duel, speedup
-from evokern.evaluation.worker import Fallen, Worker
+from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, speedup
+from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
-from evokern.protocols import Backend
+from evokern.outcome import HOLDER, RESOURCES, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.protocols import Backend, DeviceBackend
 from evokern.registry import discover
-from evokern.task import Shape, shape_label
+from evokern.settings import EvaluationSettings
+from evokern.task import Shape, Task, shape_label
 
-MOST_PROCESSES = 30
-"""Of one candidate at one shape against one rival."""
+INTERPRETED_CALL_NS = 20_000_000_000
+"""For one call of a worker whose times mean nothing."""
 
 
 class Judge:
@@ -46,19 +51,25 @@ class Judge:
         Raises:
             EvokernError: the task or the machine can't be worked with.
         """
-        self.task, self.settings = opening.task, opening.evaluation
-        reference.admit(self.task)
-        self.backend: Backend = discover("backends")[opening.backend]()
-        yardstick = self._command(opening.yardstick) if opening.yardstick else None
+        self.whole_task, self.backend = opening.task, discover("backends")[opening.backend]()
+        self.settings = opening.evaluation
+        self.rig = rig_for(self.backend, opening.task, self.settings)
+        self.timed, self.task = self.rig.timed, self.rig.task
+        reference.admit(self.task, self.rig.device)
+        yardstick = self.rig.artefact(opening.yardstick) if opening.yardstick else None
         if isinstance(yardstick, Evidence):
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
-        self.bench = Bench(self.task, self.settings)
-        self.roofline = Roofline(self.task, self.settings.cache, self.bench.cores)
-        self.rivals = Rivals(self.bench, self.settings, yardstick)
-        for shape in self.bench.checked:
-            self.bench.bank.checks(shape)
-        admission.admit(self.task, self.bench.bank)
-        self.baselines = self.rivals.open()
+        self.bench = Bench(self.task, self.settings, self.rig)
+        with ExitStack() as undo:
+            if self.timed:
+                self.roofline = Roofline(self.task, self.settings.cache, self.rig)
+                self.rivals = Rivals(self.bench, self.settings, yardstick)
+                undo.callback(self.rivals.close)
+            for shape in self.bench.checked:
+                self.bench.bank.checks(shape)
+            admission.admit(self.task, self.bench.bank)
+            self.baselines = self.rivals.open() if self.timed else self._without_rivals(yardstick)
+            undo.pop_all()
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """Judges `kernel`, at CONFIRM against the leading kernel too; its failure is in the answer.
@@ -69,19 +80,21 @@ class Judge:
         started, tally = time.perf_counter(), Tally()
         measurements: tuple[Measurement, ...] = ()
         status, evidence = Status.PASSED, tally.evidence
-        command = self._command(kernel)
-        if isinstance(command, Evidence):
-            status, evidence = Status.COMPILE_FAILED, [command]
+        artefact = self.rig.artefact(kernel)
+        if isinstance(artefact, Evidence):
+            status, evidence = Status.COMPILE_FAILED, [artefact]
         else:
             try:
-                measurements = self._judge(command, fidelity, tally)
+                measurements = self._judge(artefact, fidelity, tally)
                 if fidelity is Fidelity.CONFIRM and holder is not None:
-                    measurements = tuple(self._against(holder, command, one, tally) for one in measurements)
+                    measurements = tuple(self._against(holder, artefact, one, tally) for one in measurements)
             except Fallen as fall:
                 if fall.worker != CANDIDATE:
                     raise
                 status = fall.status
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
+        if status is Status.PASSED and isinstance(self.backend, DeviceBackend):
+            evidence += resources(self.backend, kernel, self.whole_task, fidelity)
         return Evaluation(
             status,
             fidelity,
@@ -96,85 +109,101 @@ class Judge:
 
     def close(self) -> None:
         """Ends every process."""
-        self.rivals.close()
+        if self.timed:
+            self.rivals.close()
 
-    def _command(self, kernel: Kernel) -> list[str] | Evidence:
-        artefact = self.backend.compile(kernel, self.task)
-        return artefact if isinstance(artefact, Evidence) else self.backend.command(artefact, self.task)
+    def _without_rivals(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
+        """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
+        for shape in self.bench.checked:
+            self.bench.allow(shape, INTERPRETED_CALL_NS)
+        if yardstick is not None:
+            with self.bench.runner(YARDSTICK, yardstick) as worker:
+                self.bench.check(
+                    worker, [(shape, self.bench.bank.checks(shape)) for shape in self.bench.checked], Tally()
+                )
+        return ()
 
-    def _judge(self, command: Sequence[str], fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
+    def _judge(self, artefact: Artefact, fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
         """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
         bank, task = self.bench.bank, self.task
-        with self.bench.runner(CANDIDATE, command) as worker:
+        with self.bench.runner(CANDIDATE, artefact) as worker:
             if fidelity is Fidelity.CHAMPION:
                 shapes = (*self.bench.checked, *task.time, *task.held_out)
-                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally)
+                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally, not self.timed)
             else:
-                self.bench.check(worker, [(shape, bank.checks(shape)) for shape in self.bench.checked], tally)
+                checks = [(shape, bank.checks(shape)) for shape in self.bench.checked]
+                self.bench.check(worker, checks, tally, not self.timed)
+            if not self.timed:
+                return ()
             if fidelity is Fidelity.SCREEN:
-                return tuple(self._measure(command, shape, fidelity, tally, worker) for shape in task.time)
+                return tuple(self._measure(artefact, shape, fidelity, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
-        measured = [self._measure(command, shape, fidelity, tally) for shape in task.time]
+        measured = [self._measure(artefact, shape, fidelity, tally) for shape in task.time]
         for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
             self.rivals.meet(shape)
-            measured.append(self._measure(command, shape, fidelity, tally, held_out=True))
+            measured.append(self._measure(artefact, shape, fidelity, tally, held_out=True))
             bank.forget(shape)
         return tuple(measured)
 
     def _measure(
         self,
-        command: Sequence[str],
+        artefact: Artefact,
         shape: Shape,
         fidelity: Fidelity,
         tally: Tally,
         worker: Worker | None = None,
         held_out: bool = False,
     ) -> Measurement:
-        """The candidate's speed at `shape` against one rival or, for a champion, against every one directly."""
+        """The candidate's speed at `shape`: against whom a search meets, PyTorch, or everyone."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
+        met = {
+            Fidelity.SCREEN: rivals.names(shape)[:1],
+            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK],
+            Fidelity.CHAMPION: rivals.names(shape),
+        }
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
         processes = self.settings.champion_processes if champion else 1
         plans = {
-            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes)
-            for name in (_yardstick_first(rivals.names(shape)) if champion else rivals.names(shape)[:1])
+            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes) for name in met[fidelity]
         }
         speedups: list[Speedup] = []
         candidate_ns: list[float] = []
         for name, plan in plans.items():
-            pairs = self._pairs(command, name, shape, plan, processes, tally, worker)
-            if self._too_fast(pairs, shape, plan) is not None:
-                pairs = self._pairs(command, name, shape, plan, processes, tally, None)
-                if (evidence := self._too_fast(pairs, shape, plan)) is not None:
+            times = 1 if rivals.is_far(name, shape) else processes
+            several = self._meet(artefact, name, shape, plan, times, tally, worker)
+            if self._too_fast(several, shape, plan) is not None:
+                several = self._meet(artefact, name, shape, plan, times, tally, None)
+                if (evidence := self._too_fast(several, shape, plan)) is not None:
                     raise Fallen(CANDIDATE, Status.CHEATED, evidence)
-            speedups.append(speedup(name, pairs, self.bench.rng))
-            candidate_ns += pairs.candidate_ns
-        first, floor = speedups[0], rivals.floor(command, shape, next(iter(plans.values())), processes)
-        if not champion:
+            speedups.append(speedup(name, several, self.bench.rng))
+            candidate_ns += speedups[-1].candidate_samples_ns
+        first, floor = speedups[0], rivals.floor(artefact, shape, next(iter(plans.values())), processes)
+        if fidelity is Fidelity.SCREEN:
             speedups += [derived(first, bridge) for bridge in rivals.over(shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
-        latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.bench.threads)
+        latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
 
-    def _against(self, holder: Kernel, command: Sequence[str], measured: Measurement, tally: Tally) -> Measurement:
+    def _against(self, holder: Kernel, artefact: Artefact, measured: Measurement, tally: Tally) -> Measurement:
         """`measured` with the candidate's speed-up over `holder`; without, when the holder fell this time."""
-        other_command, shape = self._command(holder), measured.shape
-        if isinstance(other_command, Evidence):
+        other_artefact, shape = self.rig.artefact(holder), measured.shape
+        if isinstance(other_artefact, Evidence):
             return measured
         few = Plan(LEAST_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)  # processes tell, not calls
         several = []
         for _ in range(DUELS):
             try:
-                with self.bench.runner(CANDIDATE, command) as own, self.bench.runner(HOLDER, other_command) as other:
+                with self.bench.runner(CANDIDATE, artefact) as own, self.bench.runner(HOLDER, other_artefact) as other:
                     several.append(sum(self.bench.duel(own, other, shape, few, tally), Pairs()))
             except Fallen as fall:
                 if fall.worker == HOLDER:
                     return measured
                 raise
-        return replace(measured, speedups=(*measured.speedups, duel(several)))
+        return replace(measured, speedups=(*measured.speedups, speedup(HOLDER, several, self.bench.rng)))
 
-    def _too_fast(self, pairs: Pairs, shape: Shape, plan: Plan) -> Evidence | None:
+    def _too_fast(self, several: Sequence[Pairs], shape: Shape, plan: Plan) -> Evidence | None:
         """What is impossible about the candidate's times, if anything is."""
-        latency_ns = median(pairs.candidate_ns)
+        latency_ns = median(chain.from_iterable(pairs.candidate_ns for pairs in several))
         limit_ns = self.roofline.breached(shape, plan.count, latency_ns)
         if limit_ns is None:
             return None
@@ -182,32 +211,56 @@ class Judge:
         reason = f"faster than memory: {latency_ns:.0f} ns a call, {limit_ns:.0f} ns at least at {rate}, twice over"
         return Evidence("time", reason, shape=shape, expected=limit_ns, got=latency_ns)
 
-    def _pairs(
+    def _meet(
         self,
-        command: Sequence[str],
+        artefact: Artefact,
         rival: str,
         shape: Shape,
         plan: Plan,
         processes: int,
         tally: Tally,
         worker: Worker | None,
-    ) -> Pairs:
-        """`plan` in each of `processes` fresh processes, or in `worker`; in more of them where input sets run out."""
-        found, wanted = Pairs(), plan.pairs * processes
-        for _ in range(MOST_PROCESSES):
+    ) -> list[Pairs]:
+        """`plan` against `rival` in `worker`, until that is clearly slow, or in each of `processes` fresh processes."""
+        if worker is not None:
+            found = Pairs()
+            for pair in self.bench.duel(worker, self.rivals.worker(rival), shape, plan, tally):
+                found += pair
+                if found.clearly_slow:
+                    break
+            return [found]
+        processes, plan = self.bench.shared(shape, plan, processes)
+        several = []
+        for _ in range(processes):
             with ExitStack() as stack:
-                own = worker or stack.enter_context(self.bench.runner(CANDIDATE, command))
-                other = self.rivals.worker(rival)
+                own, other = stack.enter_context(self.bench.runner(CANDIDATE, artefact)), self.rivals.worker(rival)
                 if processes > 1 and rival == YARDSTICK:
                     other = stack.enter_context(self.rivals.fresh_yardstick())
-                share = Plan(min(plan.pairs, wanted - len(found)), plan.count)
-                for pair in self.bench.duel(own, other, shape, share, tally):
-                    found += pair
-                    if worker is not None and found.clearly_slow:
-                        return found
-            if worker is not None or len(found) >= wanted:
-                break
-        return found
+                several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))
+        return several
+
+
+def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
+    """The device that kernels of `backend` run on here: a card where there is one and the language is for it.
+
+    Raises:
+        EvokernError: there is a card, and it does not work.
+    """
+    if isinstance(backend, DeviceBackend) and card.is_there():
+        return card.GpuRig(task, settings, backend)
+    return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
+
+
+def resources(backend: DeviceBackend, kernel: Kernel, task: Task, fidelity: Fidelity) -> list[Evidence]:
+    """What `kernel` takes of a GPU at the first timed shape: of the first target, for a champion of every target."""
+    found = []
+    for target in backend.targets if fidelity is Fidelity.CHAMPION else backend.targets[:1]:
+        program = backend.program(kernel, task, task.time[0], target)
+        if isinstance(program, Evidence):
+            found.append(Evidence(RESOURCES, f"{target}: {program.reason}", program.detail))
+        else:
+            found += [Evidence(RESOURCES, f"{target} {one}") for one in program.resources]
+    return found
 
 
 def serve(requests: int, replies: int) -> None:
@@ -230,11 +283,6 @@ def serve(requests: int, replies: int) -> None:
         finally:
             if judge is not None:
                 judge.close()
-
-
-def _yardstick_first(names: Sequence[str]) -> list[str]:
-    """The first rival's interval counts for the noise floor, and the yardstick's is the tightest."""
-    return sorted(names, key=lambda name: name != YARDSTICK)
 
 
 def _complaint(fall: Fallen) -> str:

@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -89,6 +90,13 @@ class Slot:
     outputs: tuple[Buffer, ...]
 
 
+class HasOutputs(Protocol):
+    """A worker, as the board sees it."""
+
+    outputs: SharedFile | None
+    """Where it writes; None: on a heap of its own."""
+
+
 class Board:
     """Every slot of a task, the files behind them, and the plan that tells workers where things are."""
 
@@ -112,16 +120,25 @@ class Board:
     def fresh_outputs(self) -> SharedFile:
         """Memory for one worker's outputs, all slots of it: what another worker left behind is in another file.
 
-        `outputs` says whose are meant: the worker's that runs next.
+        `face` says whose are meant: the worker's that runs next.
         """
         file = SharedFile("evokern-outputs", self._outputs_size, populate=False)
         file.seal(read_only=False)
         return file
 
+    def face(self, worker: HasOutputs) -> None:
+        """`worker` runs next: what it writes is what `poison`, `output` and the like are about."""
+        self.outputs = worker.outputs or self.outputs
+
     def stage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
         """Copies an input set into `slot`, past the caches."""
         for buffer, source in zip(slot.inputs, inputs, strict=True):
             bindings.copy(self.inputs.address + buffer.offset, source.data_ptr(), buffer.size, self._threads)
+
+    def evict(self, slot: Slot) -> None:
+        """Leaves the inputs of `slot` as they are, in no cache: what `stage` would do with the same ones, for less."""
+        for buffer in slot.inputs:
+            bindings.flush(self.inputs.address + buffer.offset, buffer.size, self._threads)
 
     def poison(self, slot: Slot, salt: int) -> None:
         """Fills the output pages of `slot`, pads included, past the caches (so a cold call finds them in none)."""

@@ -9,6 +9,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -34,7 +35,7 @@ def load(task: Task) -> Reference:
     return _gradients(task, function) if task.backward else _forward(task, function)
 
 
-def admit(task: Task) -> None:
+def admit(task: Task, device: torch.device = inputs.CPU) -> None:
     """Runs the reference at every check and time shape and holds it to what the task declares.
 
     Raises:
@@ -42,9 +43,9 @@ def admit(task: Task) -> None:
     """
     reference = load(task)
     for shape in (*task.check, *task.time):
-        tensors = inputs.draw(task, shape, "normal", seed=0)
+        tensors = inputs.draw(task, shape, "normal", 0, device)
         before = [tensor.clone() for tensor in tensors]
-        verify_outputs(task, shape, call(task, reference, tensors, shape), expect_dtype=True)
+        verify_outputs(task, shape, call(task, reference, tensors, shape), True, device)
         for declared, tensor, copy in zip(task.inputs, tensors, before, strict=True):
             if not torch.equal(tensor, copy):
                 raise EvokernError(
@@ -54,20 +55,25 @@ def admit(task: Task) -> None:
 
 
 def call(task: Task, reference: Reference, tensors: Iterable[torch.Tensor], shape: Shape) -> tuple[torch.Tensor, ...]:
-    """Runs `reference` on `tensors`.
+    """Runs `reference` on `tensors`; what it makes itself is where they are.
 
     Raises:
         EvokernError: it raised; the message carries the traceback's last lines.
     """
+    given = tuple(tensors)
+    device = given[0].device if given else inputs.CPU
     try:
-        return reference(*tensors)
+        with nullcontext() if device.type == "cpu" else device:
+            return reference(*given)
     except EvokernError:
         raise
     except Exception as error:  # the user's code can raise anything
         raise _complaint(task, error, f"raised at {shape_label(shape)}") from error
 
 
-def verify_outputs(task: Task, shape: Shape, outputs: tuple[torch.Tensor, ...], expect_dtype: bool) -> None:
+def verify_outputs(
+    task: Task, shape: Shape, outputs: tuple[torch.Tensor, ...], expect_dtype: bool, device: torch.device = inputs.CPU
+) -> None:
     """Holds what the reference returned to the task's returns.
 
     Args:
@@ -84,12 +90,12 @@ def verify_outputs(task: Task, shape: Shape, outputs: tuple[torch.Tensor, ...], 
             "change `returns` of the task or the reference's return"
         )
     for declared, output in zip(task.returns, outputs, strict=True):
-        problem = _problem_of(declared, output, shape, expect_dtype)
+        problem = _problem_of(declared, output, shape, expect_dtype, device)
         if problem:
             raise EvokernError(f"{where}: {declared.name} {problem}; change `returns` of the task or the reference")
 
 
-def _problem_of(declared: Tensor, output: object, shape: Shape, expect_dtype: bool) -> str:
+def _problem_of(declared: Tensor, output: object, shape: Shape, expect_dtype: bool, device: torch.device) -> str:
     if not isinstance(output, torch.Tensor):
         return f"is a {type(output).__name__}, expected a tensor"
     if tuple(output.shape) != declared.extents(shape):
@@ -97,8 +103,8 @@ def _problem_of(declared: Tensor, output: object, shape: Shape, expect_dtype: bo
     wanted = inputs.dtype_of(declared)
     if output.dtype != wanted and (expect_dtype or not declared.dtype.is_float):
         return f"has dtype {str(output.dtype).removeprefix('torch.')}, expected {declared.dtype.value}"
-    if output.device.type != "cpu":
-        return f"is on {output.device}, expected cpu"
+    if output.device != device:
+        return f"is on {output.device}, expected {device}"
     return ""
 
 

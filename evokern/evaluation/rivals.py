@@ -6,39 +6,45 @@ once. Every rival is frozen except in its own windows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
+from math import log
 
-from evokern.evaluation import baseline
+from evokern.evaluation.baseline import IMPORT_TIMEOUT_NS, CompileNotes
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
+from evokern.evaluation.rig import Artefact, Worker
 from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
-from evokern.evaluation.worker import Fallen, Worker
+from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
-YARDSTICK_ADVANTAGE = 5
+YARDSTICK_ADVANTAGE = FAR = 5
 """How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""
 LOOKS = 2
-"""How often a baseline is measured again that does not cost what it used to."""
-CANDIDATE, YARDSTICK = "candidate", "yardstick"
+"""How often a baseline is measured again that does not cost what it used to, or a ratio that does not repeat."""
+AGREEMENT = 0.1
+"""How far apart the logarithms of two ratios may be that say the same."""
+CANDIDATE, YARDSTICK, EAGER = "candidate", "yardstick", "eager"
 
 
 class Rivals:
     """Owned by the judge; `close` kills every process."""
 
-    def __init__(self, bench: Bench, settings: EvaluationSettings, yardstick: Sequence[str] | None) -> None:
+    def __init__(self, bench: Bench, settings: EvaluationSettings, yardstick: Artefact | None) -> None:
         """Spawns the baselines, so that they import PyTorch while the judge prepares its bank.
 
         Args:
-            yardstick: argv of the yardstick's runner; None when there is none.
+            yardstick: the yardstick's artefact; None when there is none.
         """
         self._bench, self._settings, self.yardstick = bench, settings, yardstick
-        self._workers = {kind: self._started(kind) for kind in baseline.KINDS}
-        self._notes = baseline.CompileNotes(bench.task, bench.threads, settings.compile_cap_s)
+        self._workers = {kind: self._started(kind) for kind in bench.rig.kinds}
+        self._notes = {
+            kind: CompileNotes(kind, bench.rig, bench.task, settings.compile_cap_s) for kind in bench.rig.kinds
+        }
         self._call_ns: dict[tuple[str, str], float] = {}
         self._over: dict[str, tuple[Speedup, ...]] = {}
         self._floors: dict[tuple[str, Plan], float] = {}
@@ -49,10 +55,10 @@ class Rivals:
         Raises:
             Fallen: eager PyTorch or the yardstick fails, or the yardstick is wrong.
         """
-        for kind in baseline.KINDS:
-            self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
+        for kind in self._bench.rig.kinds:
+            self._workers[kind].load(IMPORT_TIMEOUT_NS)
         for shape in self._bench.task.time:
-            for kind in baseline.KINDS:
+            for kind in self._bench.rig.kinds:
                 self._prepare(kind, shape)
         if self.yardstick is not None:
             yardstick = self._workers[YARDSTICK] = self.fresh_yardstick()
@@ -62,11 +68,11 @@ class Rivals:
             if self.yardstick is not None:
                 self._learn_yardstick(shape)
             self._over[shape_label(shape)] = self._bridge(shape)
-        return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in baseline.KINDS)
+        return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in self._bench.rig.kinds)
 
     def meet(self, shape: Shape) -> None:
         """Prepares every rival at a shape that has not been timed so far."""
-        for kind in baseline.KINDS:
+        for kind in self._bench.rig.kinds:
             self._prepare(kind, shape)
         if self.yardstick is not None:
             self._learn_yardstick(shape)
@@ -83,6 +89,10 @@ class Rivals:
         """About what a call of the rival takes; what sample plans are made from."""
         return self._call_ns[name, shape_label(shape)]
 
+    def is_far(self, name: str, shape: Shape) -> bool:
+        """Whether the rival is so slow that nobody needs to know the ratio to it any closer than one process tells."""
+        return self.call_ns(name, shape) > FAR * min(self.call_ns(known, shape) for known in self.names(shape))
+
     def worker(self, name: str) -> Worker:
         return self._workers[name]
 
@@ -95,18 +105,17 @@ class Rivals:
         assert self.yardstick is not None
         return self._bench.runner(YARDSTICK, self.yardstick)
 
-    def floor(self, command: Sequence[str], shape: Shape, plan: Plan, processes: int) -> float:
+    def floor(self, artefact: Artefact, shape: Shape, plan: Plan, processes: int) -> float:
         """The noise floor of `plan`: a kernel against a second process of itself.
 
         Measured with the first kernel that asks, and afresh where several processes are asked for.
         """
         key = (shape_label(shape), plan)
         if processes > 1 or key not in self._floors:
-            same, bench = Pairs(), self._bench
+            same, bench = [], self._bench
             for _ in range(processes):
-                with bench.runner(CANDIDATE, command) as one, bench.runner(CANDIDATE, command) as other:
-                    for pair in bench.duel(one, other, shape, plan, None):
-                        same += pair
+                with bench.runner(CANDIDATE, artefact) as one, bench.runner(CANDIDATE, artefact) as other:
+                    same.append(sum(bench.duel(one, other, shape, plan, None), Pairs()))
             self._floors[key] = noise_floor(same, bench.rng)
         return self._floors[key]
 
@@ -115,23 +124,22 @@ class Rivals:
             worker.close()
 
     def _started(self, kind: str) -> Worker:
-        bench = self._bench
-        return baseline.start(kind, bench.task, bench.board, bench.threads, bench.cores)
+        return self._bench.rig.baseline(kind)
 
     def _prepare(self, kind: str, shape: Shape) -> None:
         """First calls of a baseline at `shape`; torch.compile compiles there, or it is noted why it did not."""
-        if kind == "compile" and self._notes.recall(shape) is not None:
+        if kind != EAGER and self._notes[kind].recall(shape) is not None:
             return
-        cap_ns = int(self._settings.compile_cap_s * 1e9) if kind == "compile" else None
+        cap_ns = int(self._settings.compile_cap_s * 1e9) if kind != EAGER else None
         try:
             self._bench.alone(self._workers[kind], shape, timeout_ns=cap_ns)
             call_ns = self._bench.alone(self._workers[kind], shape, calls=7)
         except Fallen as fall:
-            if kind != "compile":
+            if kind == EAGER:
                 raise
-            self._notes.remember(shape, fall)
+            self._notes[kind].remember(shape, fall)
             self._workers[kind] = self._started(kind)
-            self._workers[kind].load(baseline.IMPORT_TIMEOUT_NS)
+            self._workers[kind].load(IMPORT_TIMEOUT_NS)
             for known in [shape for shape in self._bench.task.time if (kind, shape_label(shape)) in self._call_ns]:
                 self._bench.alone(self._workers[kind], known, timeout_ns=cap_ns)
             return
@@ -139,15 +147,17 @@ class Rivals:
 
     def _record(self, kind: str, shape: Shape) -> Baseline:
         if (kind, shape_label(shape)) in self._call_ns:
-            bridged = [over.baseline_latency_ns for over in self.over(shape) if over.baseline == kind]
+            bridged = [over.baseline_latency_ns for over in self._over[shape_label(shape)] if over.baseline == kind]
             latency_ns = bridged[0] if bridged else self.call_ns(kind, shape)
             return Baseline(kind, shape, latency_ns, self._drift(kind, shape, latency_ns))
-        return Baseline(kind, shape, None, self._notes.recall(shape) or "")
+        return Baseline(kind, shape, None, self._notes[kind].recall(shape) or "")
 
     def _drift(self, kind: str, shape: Shape, latency_ns: float) -> str:
         """What is unusual about the latency of a baseline, once it has been measured again."""
         bench = self._bench
-        past = PastLatencies(bench.task.hash, version("torch"), kind, shape, bench.threads, bench.cache)
+        past = PastLatencies(
+            bench.rig.name, bench.task.hash, version("torch"), kind, shape, bench.rig.threads, bench.cache
+        )
         again = (bench.alone(self._workers[kind], shape, calls=7) for _ in range(LOOKS))
         found = [past.drift(latency_ns)]
         while found[-1] and len(found) <= LOOKS:
@@ -156,16 +166,26 @@ class Rivals:
         return found[0] if all(found) else ""
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The rival that candidates meet against each other one: as many pairs as confirm a kernel."""
+        """The rival that candidates meet against each other one: as many pairs as confirm a kernel.
+
+        It counts once two measurements in a row agree: it stands behind every screen, and a process that is not warm
+        yet, or a neighbour who comes and goes, would bend them all.
+        """
         found, (met, *others) = [], self.names(shape)
         for name in others:
-            pairs = Pairs()
-            slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
-            plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
-            for pair in self._bench.duel(self._workers[met], self._workers[name], shape, plan, None):
-                pairs += pair
-            found.append(speedup(name, pairs, self._bench.rng))
+            now = self._against(met, name, shape)
+            for _ in range(LOOKS):
+                before, now = now, self._against(met, name, shape)
+                if abs(log(now.ratio / before.ratio)) < AGREEMENT:
+                    break
+            found.append(now)
         return tuple(found)
+
+    def _against(self, met: str, name: str, shape: Shape) -> Speedup:
+        slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
+        plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
+        pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
+        return speedup(name, [pairs], self._bench.rng)
 
     def _learn_yardstick(self, shape: Shape) -> None:
         call_ns = self._bench.alone(self._workers[YARDSTICK], shape, calls=3)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from evokern.evaluation import bindings, inputs, reference
+from evokern.evaluation import inputs, reference
 from evokern.outcome import Cache
 from evokern.task import Shape, Task, Tensor, shape_label
 
 SLACK = 0.8
 """Of the time that the measured bandwidth allows, whose measurements in a row differed by 8 %."""
-SWEEPS_NS = 100_000_000
 BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES = 4, 128 << 20, 1 << 30
 PROBES = 24
 """Elements of each input. One that matters in 80 % of its places, which `SLACK` forgives, passes 1 time in 200."""
@@ -28,21 +28,30 @@ PROBING_S = 30.0
 _CPUS = Path("/sys/devices/system/cpu")
 
 
+class Memory(Protocol):
+    """What a roofline needs of a `Rig`."""
+
+    device: torch.device
+    cached_bytes: int
+
+    def read_bandwidth(self) -> float:
+        """Bytes/s at which memory can be read now, at best."""
+        ...
+
+
 class Roofline:
     """What the machine can read in a second, and what a task's kernels must at least read."""
 
-    def __init__(self, task: Task, cache: Cache, cores: Sequence[int]) -> None:
-        """Measures the bandwidth of `cores` together."""
-        self._task, self._cache, self._cores = task, cache, cores
-        self._cached = cached_bytes(cores)
+    def __init__(self, task: Task, cache: Cache, memory: Memory) -> None:
+        """Measures the bandwidth of `memory`."""
+        self._task, self._cache, self._memory = task, cache, memory
         self._read: dict[str, tuple[Tensor, ...]] = {}
         self.bandwidth = 0.0
         self.measure()
 
     def measure(self) -> None:
         """Measures once more; the best of all measurements counts, since other load can only lower one."""
-        size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self._cached))
-        self.bandwidth = max(self.bandwidth, bindings.read_bandwidth(size, self._cores, SWEEPS_NS))
+        self.bandwidth = max(self.bandwidth, self._memory.read_bandwidth())
 
     def breached(self, shape: Shape, count: int, latency_ns: float) -> float | None:
         """The limit in nanoseconds, if calls that share a go by `count` were faster than it; None if they were not."""
@@ -51,14 +60,14 @@ class Roofline:
         self.measure()
         label = shape_label(shape)
         if label not in self._read:
-            self._read[label] = read_everywhere(self._task, shape)
+            self._read[label] = read_everywhere(self._task, shape, self._memory.device)
         limit_ns = self._limit_ns(shape, count, self._read[label])
         return limit_ns if latency_ns < limit_ns else None
 
     def _limit_ns(self, shape: Shape, count: int, inputs: Sequence[Tensor]) -> float:
         read = sum(tensor.bytes(shape) for tensor in inputs)
         written = sum(tensor.bytes(shape) for tensor in self._task.returns)
-        moved = moved_bytes(read, written, count, self._cache, self._cached)
+        moved = moved_bytes(read, written, count, self._cache, self._memory.cached_bytes)
         return SLACK * 1e9 * moved / count / self.bandwidth if self.bandwidth else 0.0
 
 
@@ -73,12 +82,12 @@ def moved_bytes(read: int, written: int, count: int, cache: Cache, cached: int) 
     return count * read + max(0, count * written - cached)
 
 
-def read_everywhere(task: Task, shape: Shape) -> tuple[Tensor, ...]:
+def read_everywhere(task: Task, shape: Shape, device: torch.device) -> tuple[Tensor, ...]:
     """The float inputs of which every probed element changes the reference's outputs; the largest are probed first."""
     deadline = time.monotonic() + PROBING_S
     function, generator = reference.load(task), torch.Generator()
     generator.seed()
-    tensors = inputs.draw(task, shape, "normal", generator.initial_seed())
+    tensors = inputs.draw(task, shape, "normal", generator.initial_seed(), device)
     before = reference.call(task, function, tensors, shape)
     candidates = [place for place, tensor in enumerate(task.inputs) if tensor.dtype.is_float]
     found: list[Tensor] = []

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from math import ceil, exp, hypot, log, sqrt
 
 import numpy
 
-from evokern.outcome import HOLDER, Speedup
+from evokern.outcome import Speedup
 
 SHORT_CALL_NS = 100_000
 """Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
@@ -22,8 +21,13 @@ LEAST_PAIRS, MOST_PAIRS = 6, 200
 CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
 """(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
 RESAMPLES = 1000
-DUELS, STUDENT_95 = 5, 2.776
-"""Pairs of processes in which two kernels meet, and the quantile that makes a 95 % interval of so many."""
+DUELS = 5
+"""Pairs of fresh processes in which two kernels meet."""
+STUDENT_95 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
+)
+"""Quantiles that make 95 % intervals of 2, 3, 4 ... values."""
 
 
 @dataclass(frozen=True)
@@ -70,36 +74,37 @@ class Pairs:
         return any(len(self) >= pairs and slowest < log(ratio) for pairs, ratio in CLEARLY_SLOW)
 
 
-def interval(log_ratios: Sequence[float], rng: numpy.random.Generator) -> tuple[float, float, float]:
-    """Median of the ratios and its bootstrap 95 % interval (percentile method, Efron 1979)."""
-    values = numpy.asarray(log_ratios)
+def interval(processes: Sequence[Pairs], rng: numpy.random.Generator) -> tuple[float, float, float]:
+    """The candidate's ratio to its rival, and its 95 % interval.
+
+    Placement and load favour one process or the other for as long as they live, and calls within them agree all the
+    more: a process, not a call, is what can be repeated (Kalibera and Jones 2013, doi:10.1145/2464157.2464160). Of
+    several the interval is Student's over their medians. Of one it is a bootstrap over its pairs (percentile method,
+    Efron 1979), which knows nothing of other processes.
+    """
+    if len(processes) > 1:
+        medians = numpy.asarray([numpy.median(pairs.log_ratios) for pairs in processes])
+        centre = float(medians.mean())
+        half = STUDENT_95[len(medians) - 2] * float(medians.std(ddof=1)) / sqrt(len(medians))
+        return exp(centre), exp(centre - half), exp(centre + half)
+    values = numpy.asarray(processes[0].log_ratios)
     medians = numpy.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
     low, high = numpy.quantile(medians, (0.025, 0.975))
     return exp(float(numpy.median(values))), exp(float(low)), exp(float(high))
 
 
-def speedup(baseline: str, pairs: Pairs, rng: numpy.random.Generator) -> Speedup:
-    """What `pairs` say of the candidate against `baseline`; faster is above 1."""
-    ratio, low, high = interval(pairs.log_ratios, rng)
-    latency = float(numpy.median(pairs.rival_ns))
-    return Speedup(baseline, ratio, low, high, latency, True, pairs.candidate_ns, pairs.rival_ns)
+def speedup(baseline: str, processes: Sequence[Pairs], rng: numpy.random.Generator) -> Speedup:
+    """What pairs say of the candidate against `baseline`; faster is above 1.
 
-
-def duel(several: Sequence[Pairs]) -> Speedup:
-    """What `DUELS` pairs of fresh processes say of two kernels: a process, not a call, is what can be repeated.
-
-    Placement and load favour one process or the other for as long as they live, and calls within them agree all the
-    more (Kalibera and Jones 2013, doi:10.1145/2464157.2464160). The interval is Student's over the processes' medians.
+    Args:
+        baseline: its name.
+        processes: what was measured in each of the candidate's processes.
+        rng: for the resampling.
     """
-    medians = numpy.asarray([numpy.median(pairs.log_ratios) for pairs in several])
-    centre = float(medians.mean())
-    half = STUDENT_95 * float(medians.std(ddof=1)) / sqrt(len(medians))
-    own, other = (
-        tuple(chain.from_iterable(sides))
-        for sides in zip(*((p.candidate_ns, p.rival_ns) for p in several), strict=True)
-    )
-    latency = float(numpy.median(other))
-    return Speedup(HOLDER, exp(centre), exp(centre - half), exp(centre + half), latency, True, own, other)
+    ratio, low, high = interval(processes, rng)
+    pairs = sum(processes, Pairs())
+    latency_ns = float(numpy.median(pairs.rival_ns))
+    return Speedup(baseline, ratio, low, high, latency_ns, True, pairs.candidate_ns, pairs.rival_ns)
 
 
 def derived(candidate: Speedup, rival: Speedup) -> Speedup:
@@ -111,7 +116,7 @@ def derived(candidate: Speedup, rival: Speedup) -> Speedup:
     return Speedup(rival.baseline, ratio, low, high, rival.baseline_latency_ns, direct=False)
 
 
-def noise_floor(same: Pairs, rng: numpy.random.Generator) -> float:
+def noise_floor(same: Sequence[Pairs], rng: numpy.random.Generator) -> float:
     """Half-width of what identical code scored: the 95 % interval of an A/A run, stretched to reach 1 on both sides."""
-    _, low, high = interval(same.log_ratios, rng)
+    _, low, high = interval(same, rng)
     return exp(max(abs(log(low)), abs(log(high)))) - 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from evokern.evaluation.client import Judge
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity, Status
+from evokern.outcome import HOLDER, Evaluation, Fidelity, Status
 from evokern.redteam.suite import NO_GAIN, TASK, Attack, honest
 from evokern.settings import EvaluationSettings
 
@@ -62,7 +62,8 @@ def face(judge: Judge, attack: Attack) -> Report:
     Raises:
         EvokernError: the attack brought the judge down.
     """
-    ends = [judge.evaluate(Kernel(attack.source), attack.fidelity) for _ in range(attack.times)]
+    holder = honest() if attack.fidelity is Fidelity.CONFIRM else None
+    ends = [judge.evaluate(Kernel(attack.source), attack.fidelity, holder) for _ in range(attack.times)]
     outcomes = [_outcome(end) for end in ends]
     worst = next((i for i, outcome in enumerate(outcomes) if outcome not in attack.expected), -1)
     return Report(attack, outcomes[worst], ends[worst], judge.evaluate(Kernel(attack.twin), Fidelity.SCREEN))
@@ -71,5 +72,6 @@ def face(judge: Judge, attack: Attack) -> Report:
 def _outcome(evaluation: Evaluation) -> str:
     if evaluation.status is not Status.PASSED:
         return evaluation.status.value
-    gains = [found.low for timed in evaluation.measurements if (found := timed.over("yardstick"))]
+    met = [timed.over("yardstick") or timed.over(HOLDER) for timed in evaluation.measurements]
+    gains = [found.low for found in met if found]
     return "gain" if max(gains) > GAIN else NO_GAIN

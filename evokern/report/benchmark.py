@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from evokern.evaluation.messages import Baseline
-from evokern.outcome import Evaluation, Evidence, Measurement, Status
+from evokern.outcome import RESOURCES, Evaluation, Evidence, Measurement, Status
 from evokern.report import figures
 from evokern.report.figures import Ratio
 from evokern.report.table import table
 from evokern.task import shape_label
+
+UNTIMED = "which does not time: without a GPU it only tells right from wrong"
+"""Said of a judge whose backend can't be timed on this machine."""
 
 
 def text(evaluation: Evaluation) -> str:
@@ -24,6 +27,9 @@ def text(evaluation: Evaluation) -> str:
     if evaluation.max_error is not None:
         worst, rms = figures.error(evaluation.max_error), figures.error(evaluation.rms_error)
         parts += [f"error     max {worst}, rms {rms}, in units of the reference's own error"]
+    if evaluation.status is Status.PASSED and not evaluation.measurements:
+        parts += ["speed     not measured: without a GPU this backend only tells right from wrong"]
+        parts += [f"compiled  {one.reason}" for one in evaluation.evidence if one.stage == RESOURCES]
     if evaluation.measurements:
         parts += ["", timings(evaluation.measurements)]
         means = [f"{figures.ratio(figures.over(evaluation, name))} over {name}" for name in ("eager", "best")]

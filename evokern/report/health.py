@@ -16,11 +16,15 @@ from evokern import compiler, confinement, machine
 from evokern.confinement import Level
 from evokern.errors import EvokernError
 from evokern.report import figures
+from evokern.settings import AUTO, choose_backend
+from evokern.untrusted.compile_cuda import find_nvrtc
 
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
+_NO_GPU = "not needed: kernels are C++, or Triton kernels that are compiled and checked but not timed"
+_NVRTC_ADVICE = "for CUDA kernels: pip install 'evokern[cuda]'"
 _CACHE_ADVICE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
 
 
@@ -125,6 +129,14 @@ def _cache() -> Finding:
 
 
 def _gpus(names: tuple[str, ...]) -> Iterator[Finding]:
-    nvcc = shutil.which("nvcc") or ""
-    yield Finding("GPU", ", ".join(names) or "none", bool(names), False, "" if names else "not needed: kernels are C++")
-    yield Finding("nvcc", nvcc or "none", bool(nvcc), False, "" if nvcc else "not needed: kernels are C++")
+    """Graphics processors, what compiles for them, and which backend ``auto`` takes here, with the reason."""
+    yield Finding("GPU", ", ".join(names) or "none", bool(names), False, "" if names else _NO_GPU)
+    nvrtc = find_nvrtc() or shutil.which("nvcc")
+    try:
+        triton = version("triton")
+    except PackageNotFoundError:
+        triton = ""
+    yield Finding("triton", triton or "none", bool(triton), False, "" if triton else "pip install triton")
+    yield Finding("NVRTC or nvcc", str(nvrtc or "none"), bool(nvrtc), False, "" if nvrtc else _NVRTC_ADVICE)
+    backend, why = choose_backend(AUTO, ("seed.cpp", "seed.py"))
+    yield Finding("backend: auto", f"{backend}: {why}", True, False)

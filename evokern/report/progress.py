@@ -36,6 +36,8 @@ class Standing:
         evaluation = self.best.evaluation if self.best else None
         if self.best is None or evaluation is None:
             return "no kernel has passed yet"
+        if not evaluation.measurements:
+            return f"{self.best.id} leads untimed, error {figures.error(evaluation.rms_error)}"
         ratios = [f"{figures.ratio(evaluation.speedup(name))} over {name}" for name in ("best", "eager")]
         return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.rms_error)}"
 
@@ -71,6 +73,10 @@ def claim_line(champion: Candidate) -> str:
     again = champion.evaluations[-1]
     if again.status is not Status.PASSED:
         return f"candidate {champion.id} did not stand up to re-measuring: {again.status.value}"
+    if not again.measurements:
+        return (
+            f"candidate {champion.id}: right again on fresh inputs, error {figures.error(again.rms_error)}; not timed"
+        )
     before = figures.ratio(figures.over(claimed, "best") if claimed else None)
     best, eager = (figures.ratio(figures.over(again, name)) for name in ("best", "eager"))
     return (

@@ -18,7 +18,7 @@ from evokern.evaluation.messages import Baseline
 from evokern.models.ledger import Spending
 from evokern.outcome import Candidate, Fidelity
 from evokern.protocols import Generation
-from evokern.report.progress import standing
+from evokern.report.progress import claim_line, standing
 from evokern.settings import BudgetSettings
 from tests.specimens import UNROLL, measured, passed, refused, task
 
@@ -32,7 +32,7 @@ class Played:
             Baseline("eager", {"N": 4096}, 2e6),
             Baseline("compile", {"N": 4096}, None, "did not finish within 60 s"),
         )
-        self.announced = 0
+        self.announced, self.timed = 0, True
         self.spent: Spending | None = None
         self.device_s, self.in_flight = 3.0, 0
         self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
@@ -97,6 +97,23 @@ def test_piped_a_search_prints_a_line_a_generation_then_claim_and_front(capsys: 
     assert "claimed 2.00x [1.96, 2.04] over best; re-measured in fresh processes 1.92x" in text
     assert text.index("re-measured") < text.index("noise floor") < text.index("over best [95 %]")
     assert lines[-1] == "archive: archives/copy.db"
+
+
+def test_a_search_that_is_not_timed_says_so(capsys: pytest.CaptureFixture[str]):
+    one = passed(1, 1.0, rms_error=1.5)
+    untimed = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),))
+    search = Played([untimed, Generation(1, 0, ((1,),), "{}")])
+    search.timed = False
+    run(search)
+    text = capsys.readouterr().out
+    assert "does not time: without a GPU it only tells right from wrong" in text
+    assert "generation 0: 1 leads untimed, error 1.50" in text
+
+
+def test_the_champion_of_a_search_that_is_not_timed_was_right_again():
+    one = passed(7, 1.0, rms_error=1.5)
+    champion = replace(one, evaluations=(replace(one.evaluations[0], measurements=()),) * 2)
+    assert claim_line(champion) == "candidate 7: right again on fresh inputs, error 1.50; not timed"
 
 
 def test_what_was_spent_stands_in_the_lines_and_below_the_result(capsys: pytest.CaptureFixture[str]):

@@ -10,8 +10,10 @@ import pytest
 from evokern.errors import EvokernError
 from evokern.evaluation import admission
 from evokern.evaluation.bank import Bank
+from evokern.evaluation.judge import Judge
+from evokern.evaluation.messages import Open
 from evokern.redteam.suite import TASK as RMS_NORM
-from evokern.settings import load
+from evokern.settings import EvaluationSettings, load
 from evokern.task import DType, Shape, Task, Tensor
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -91,6 +93,14 @@ def test_a_task_that_is_blind_only_where_it_is_timed_is_refused():
         admit(blind)
 
 
+def test_a_judge_that_refuses_its_task_leaves_no_process_behind():
+    with pytest.raises(EvokernError, match="x changed no output"):
+        Judge(Open(task("x.sum(-1) * 0"), EvaluationSettings(), "cpp", None))
+    lists = Path("/proc/self/task").glob("*/children")
+    children = [Path(f"/proc/{pid}/cmdline") for listed in lists for pid in listed.read_text().split()]
+    assert not [child for child in children if b"evaluation.baseline" in child.read_bytes()]
+
+
 def test_an_input_that_does_not_matter_is_named():
     idle = Tensor("spare", DType.FLOAT32, ("N",))
     source = RMS_NORM.reference_source.replace("x, weight, eps", "x, weight, spare, eps")
@@ -103,3 +113,13 @@ def test_admission_is_paid_once(monkeypatch: pytest.MonkeyPatch):
     admit(RMS_NORM)
     monkeypatch.setattr(admission, "mutants", lambda *_: pytest.fail("tried again"))
     admit(RMS_NORM)
+
+
+def test_an_output_that_hides_lower_precision_is_admitted_only_beside_one_that_shows_it():
+    """1 + x / 10000 is the same to the last bits whatever precision x has."""
+    x, hiding, showing = Tensor("x", DType.FLOAT32, ("M", "N"), 0.0, 1.0), "1 + 1e-4 * x.mean(-1)", "x.logsumexp(-1)"
+    blind = replace(task(hiding), arguments=(x,))
+    with pytest.raises(EvokernError, match=r"to tell the right answer from arithmetic in (still )?lower precision"):
+        admit(blind)
+    seeing = task(f"{hiding}, {showing}")
+    admit(replace(seeing, arguments=(x,), returns=(*seeing.returns, Tensor("z", DType.FLOAT32, ("M",)))))

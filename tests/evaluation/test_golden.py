@@ -6,7 +6,7 @@ import torch
 from evokern.errors import EvokernError
 from evokern.evaluation import gate
 from evokern.evaluation.golden import Oracle
-from evokern.task import DType, Precision, Scalar, Task, Tensor
+from evokern.task import Compare, DType, Precision, Scalar, Task, Tensor
 
 F32 = DType.FLOAT32
 SHAPE = {"M": 16, "N": 100}
@@ -173,10 +173,87 @@ def test_a_backward_task_has_golden_gradients():
     assert torch.allclose(case.golden[0], grad * (1 - x.tanh() ** 2), rtol=1e-12, atol=1e-15)
 
 
-def test_a_policy_of_lower_precision_lets_its_operands_be_rounded():
-    source = "def reference(x): return x @ x.T"
-    returns = (Tensor("y", F32, ("M", "M")),)
-    for precision, passes in ((Precision.IEEE, False), (Precision.REDUCED, True)):
-        case = Oracle(task_of(source, returns=returns, precision=precision)).case(SHAPE, "normal", 1)
-        rounded = case.inputs[0].bfloat16().float()
-        assert verdict(case, rounded @ rounded.T).passed is passes
+def in_tf32(x):
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
+
+
+def in_bfloat16(x):
+    return x.bfloat16().float()
+
+
+def in_float8(x):
+    fraction, exponent = torch.frexp(x)
+    return torch.ldexp((fraction * 16).round() / 16, exponent)
+
+
+def of_rounded(rounding):
+    return lambda a, b: rounding(a) @ rounding(b)
+
+
+def summed_in_bfloat16(a, b):
+    total = torch.zeros(len(a), b.shape[1])
+    for k in range(a.shape[1]):
+        total = in_bfloat16(total + a[:, k : k + 1] * b[k : k + 1])
+    return total
+
+
+@pytest.mark.parametrize(
+    ("product", "allowed"),
+    [
+        (torch.matmul, {Precision.IEEE, Precision.TF32, Precision.REDUCED}),
+        (of_rounded(in_tf32), {Precision.TF32, Precision.REDUCED}),
+        (of_rounded(in_bfloat16), {Precision.REDUCED}),
+        (of_rounded(in_float8), set()),
+        (summed_in_bfloat16, set()),
+    ],
+    ids=["float32", "tf32", "bfloat16", "float8", "bfloat16-sums"],
+)
+@pytest.mark.parametrize("terms", [8, 64, 1024])
+def test_a_policy_allows_operands_of_its_precision_and_no_lower_one(product, allowed, terms):
+    shape = {"M": 33, "K": terms, "N": 65}
+    arguments, returns = (Tensor("a", F32, ("M", "K")), Tensor("b", F32, ("K", "N"))), (Tensor("c", F32, ("M", "N")),)
+    for precision in Precision:
+        oracle = Oracle(task_of("def reference(a, b): return a @ b", arguments, returns, precision=precision))
+        cases = [oracle.case(shape, name, 1) for name in ("normal", "rows", "offset", "extreme")]
+        passed = all(verdict(case, product(*case.inputs)).passed for case in cases)
+        if product is summed_in_bfloat16 and precision is Precision.REDUCED and terms == 8:
+            continue  # so short a sum errs no more than its operands do
+        assert passed is (precision in allowed), precision
+
+
+DECODE = """
+import torch
+def reference(words):
+    return words.to(torch.int16).view(torch.bfloat16), words.to(torch.int16).view(torch.bfloat16) * 3.0
+"""
+
+
+def test_what_is_declared_exact_is_compared_bit_by_bit():
+    """Bits made into floats, as of compressed weights; the second return is arithmetic on them."""
+    arguments = (Tensor("words", DType.INT32, ("M", "N"), -32768.0, 32768.0),)
+    bf16 = DType.BFLOAT16
+    returns = (Tensor("y", bf16, ("M", "N"), compare=Compare.EXACT), Tensor("z", bf16, ("M", "N")))
+    oracle = Oracle(task_of(DECODE, arguments, returns))
+    case = oracle.case(SHAPE, "normal", 1)
+    words = case.inputs[0].to(torch.int16)
+    words[3, 5], words[4, 6] = -32768, 0x3F80
+    right = words.view(torch.bfloat16)
+    golden = right.double()
+    assert gate.compare(right, golden, case.envelopes[0]).passed
+    assert case.golden[1].dtype == torch.float64
+    for place, value in (((3, 5), 0), ((4, 6), 0x3F81)):  # zero without its sign, one and an ulp
+        wrong = words.clone()
+        wrong[place] = value
+        found = gate.compare(wrong.view(torch.bfloat16), golden, case.envelopes[0])
+        assert not found.passed
+        assert found.index == place
+    assert gate.compare(wrong.view(torch.bfloat16), golden, case.envelopes[1]).passed  # rounding allows an ulp
+
+
+def test_draws_of_an_exact_return_share_an_envelope():
+    returns = (Tensor("y", F32, ("M", "N"), compare=Compare.EXACT),)
+    oracle = Oracle(task_of("def reference(x): return x.flip(1)", returns=returns))
+    first = oracle.case(SHAPE, "normal", 1)
+    again = oracle.case(SHAPE, "normal", 2, first.envelopes)
+    assert verdict(again, again.inputs[0].flip(1)).passed
+    assert not verdict(again, again.inputs[0]).passed

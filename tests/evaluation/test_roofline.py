@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
 from evokern.evaluation import bindings
 from evokern.evaluation.judge import Judge
@@ -33,12 +34,16 @@ def test_an_input_counts_only_where_all_of_it_matters():
     maximum = "import torch\ndef reference(x):\n    return torch.maximum(x, x.flip(0))\n"
     for source, names in ((whole, ["x"]), (half, []), (maximum, ["x"])):
         task = gather(source)
-        assert [tensor.name for tensor in read_everywhere(task, task.time[0])] == names
+        assert [tensor.name for tensor in read_everywhere(task, task.time[0], torch.device("cpu"))] == names
 
 
 def test_the_machine_reads_faster_from_memory_than_nothing_and_has_caches():
     assert bindings.read_bandwidth(16 << 20, [0], 1_000_000) > 1e8
     assert cached_bytes([0]) > 1 << 14
+
+
+def test_more_readers_than_the_buffer_has_room_for_read_all_the_same():
+    assert bindings.read_bandwidth(1 << 20, [0] * 3, 1_000_000) > 1e8
 
 
 @pytest.mark.parametrize(("flattered", "status"), [(0, Status.PASSED), (1, Status.PASSED), (9, Status.CHEATED)])

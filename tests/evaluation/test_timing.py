@@ -20,7 +20,7 @@ def noisy_pairs(ratio: float, count: int, noise: float, seed: int = 0) -> Pairs:
 def test_drift_and_outliers_do_not_move_the_ratio() -> None:
     pairs = noisy_pairs(1.5, 40, 0.02)
     disturbed = Pairs((9e9, *pairs.candidate_ns[1:]), pairs.rival_ns)
-    found = speedup("eager", disturbed, numpy.random.default_rng(1))
+    found = speedup("eager", [disturbed], numpy.random.default_rng(1))
     assert found.low < 1.5 < found.high
     assert found.ratio == pytest.approx(1.5, rel=0.02)
 
@@ -29,9 +29,22 @@ def test_the_interval_holds_the_truth_in_about_95_of_100_runs() -> None:
     rng = numpy.random.default_rng(2)
     held = 0
     for seed in range(200):
-        _, low, high = interval(noisy_pairs(1.2, 21, 0.1, seed).log_ratios, rng)
+        _, low, high = interval([noisy_pairs(1.2, 21, 0.1, seed)], rng)
         held += low <= 1.2 <= high
     assert held >= 180
+
+
+def test_of_several_processes_the_interval_holds_the_truth_although_each_favours_one_side() -> None:
+    rng = numpy.random.default_rng(4)
+    held, pooled = 0, 0
+    for seed in range(200):
+        favours = numpy.exp(numpy.random.default_rng(seed).normal(0, 0.02, 5))
+        processes = [noisy_pairs(1.2 * favour, 21, 0.01, 5 * seed + i) for i, favour in enumerate(favours)]
+        _, low, high = interval(processes, rng)
+        held += low <= 1.2 <= high
+        _, low, high = interval([sum(processes, Pairs())], rng)
+        pooled += low <= 1.2 <= high
+    assert held >= 180 > pooled
 
 
 def test_a_plan_spends_its_budget_and_never_less_than_a_few_pairs() -> None:
@@ -56,7 +69,7 @@ def test_a_derived_speedup_is_the_product_and_less_certain_than_either() -> None
 
 
 def test_the_noise_floor_covers_a_bias_of_identical_code() -> None:
-    floor = noise_floor(noisy_pairs(exp(0.05), 60, 0.01), numpy.random.default_rng(3))
+    floor = noise_floor([noisy_pairs(exp(0.05), 60, 0.01)], numpy.random.default_rng(3))
     assert log(1 + floor) >= 0.05
 
 

@@ -68,8 +68,9 @@ class Synthetic:
         self._rewrites = {name: plugin() for name, plugin in discover("operators.rewrites").items()}
         self._known: dict[str, tuple[Task, Kernel]] = {}
         for file in EXAMPLES.glob("*.yaml"):
-            settings = load(file)
-            self._known[Cpp().signature(settings.task)] = (settings.task, settings.seeds[0])
+            settings = load(file, {"backend": "cpp"})
+            for seed in settings.seeds[:1]:
+                self._known[Cpp().signature(settings.task)] = (settings.task, seed)
         self._asked: Counter[str] = Counter()
         self._lock = threading.Lock()
 

@@ -16,7 +16,8 @@ from evokern.registry import discover
 from evokern.settings import load
 from tests.server.synthetic import EXAMPLES, Faults, Synthetic
 
-TASKS = {file.stem: load(file) for file in sorted(EXAMPLES.glob("*.yaml"))}
+_LOADED = {file.stem: load(file, {"backend": "cpp"}) for file in sorted(EXAMPLES.glob("*.yaml"))}
+TASKS = {name: settings for name, settings in _LOADED.items() if settings.seeds}
 OPERATORS = {name: plugin() for name, plugin in discover("operators").items()}
 
 

@@ -37,8 +37,9 @@ def test_it_is_a_verifier(verifier):
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_seeds_pass(verifier, path):
     settings = load(path)
+    backend = registry.chosen("backends", [settings.backend])[settings.backend]
     for seed in settings.seeds:
-        verdict = verifier.verify(child(seed.source), Inspection(settings.task, BACKEND))
+        verdict = verifier.verify(Child(seed, "seed", Recipe(seed)), Inspection(settings.task, backend))
         assert verdict.refusal is None, verdict.evidence
         assert verdict.evidence is None
         assert verdict.verifier == verifier.name

@@ -131,7 +131,7 @@ inline void hide() {  // from others of the same user; what changes the user's i
 
 constexpr unsigned MOST_THREADS = 512;
 
-// For a process that will load a kernel: it may read `files` (libraries, already open), and compute.
+// For a process that will load a kernel: it may read `files` (libraries or folders, already open), and compute.
 inline Layers for_kernel(std::span<const int> files) {
     Layers reached;
     bool anybody_reads = true;
@@ -139,7 +139,7 @@ inline Layers for_kernel(std::span<const int> files) {
     for (int file : files) {
         struct stat status;
         anybody_reads = anybody_reads && fstat(file, &status) == 0 && (status.st_mode & S_IROTH);
-        places.allow(file, READ | EXECUTE);
+        places.allow(file, READ | EXECUTE | LIST);
     }
     places.allow("/sys/devices/system/cpu", READ | LIST);  // OpenMP and the C library count cores
     volunteer_for_memory_shortage();

@@ -310,13 +310,16 @@ int evokern_compare(const char* output, int kind, const double* golden, int64_t 
 }
 
 // The best rate at which one thread on each of `cores` reads a buffer of `bytes` together, in bytes/s; 0 when there is
-// no memory for it. Sweeps go on for `least_ns`, two at least; the fastest counts, since nothing makes one too fast.
+// no memory for it. Reads go round it for `least_ns`, a window of a few megabytes at a time, which the scheduler of a
+// loaded machine interrupts no more often than a kernel's call. The fastest counts, since nothing makes one too fast.
 double evokern_read_bandwidth(int64_t bytes, const int* cores, int threads, int64_t least_ns) {
+    constexpr int64_t WINDOW = 4 << 20;
+    const int64_t windows = std::max<int64_t>(1, bytes / threads / WINDOW), part = windows * WINDOW;
+    bytes = part * threads;
     void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return 0;
     madvise(memory, bytes, MADV_HUGEPAGE);
     char* buffer = static_cast<char*>(memory);
-    const int64_t part = bytes / threads / 4096 * 4096;
     std::atomic<int> ready{0}, done{0};
     std::atomic<int> turn{0};
     std::atomic<bool> stop{false};
@@ -331,7 +334,8 @@ double evokern_read_bandwidth(int64_t bytes, const int* cores, int threads, int6
             for (int mine_next = 1;; ++mine_next) {
                 while (turn.load() < mine_next) std::this_thread::yield();
                 if (stop.load()) return;
-                sink += sum_of(mine, mine + part);
+                const char* window = mine + (mine_next - 1) % windows * WINDOW;
+                sink += sum_of(window, window + WINDOW);
                 ++done;
             }
         });
@@ -339,12 +343,12 @@ double evokern_read_bandwidth(int64_t bytes, const int* cores, int threads, int6
     while (ready.load() < threads) std::this_thread::yield();
     double best = 0;
     const int64_t end = control::now_ns() + least_ns;
-    for (int sweep = 1; sweep <= 2 || control::now_ns() < end; ++sweep) {
+    for (int sweep = 1; sweep <= windows || control::now_ns() < end; ++sweep) {
         done = 0;
         const int64_t start = control::now_ns();
         turn = sweep;
         while (done.load() < threads) std::this_thread::yield();
-        best = std::max(best, 1e9 * static_cast<double>(part * threads) / (control::now_ns() - start));
+        best = std::max(best, 1e9 * static_cast<double>(WINDOW * threads) / (control::now_ns() - start));
     }
     stop = true;
     ++turn;

@@ -1,0 +1,255 @@
+"""Triton kernels: device functions in Triton's language and a launch plan (evokern/plan.py).
+
+They are compiled ahead of time, for machines that need not be this one, by a confined process that imports the module
+(evokern/untrusted/compile_triton.py). What is special about numbers (divisible by 16, equal to 1) is told to the
+compiler as Triton's own launcher would tell it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from math import prod
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from evokern import nursery
+from evokern.backends._triton_arguments import OPTIONS, Specialised, Unbindable, bind
+from evokern.backends._triton_module import DeviceFunction, device_functions
+from evokern.compiler import compile_native
+from evokern.errors import EvokernError
+from evokern.kernel import Kernel
+from evokern.outcome import Evidence
+from evokern.plan import Plan, Resolved, parse
+from evokern.program import Launch, NullPointer, Parameter, Program, Resources, ScratchPointer, checked
+from evokern.task import Shape, Task
+
+__all__ = ["OPTIONS", "PLUGIN", "TARGETS", "Triton"]
+
+TARGETS = ("cuda:90", "cuda:80", "cuda:100", "hip:gfx942")
+"""What kernels are compiled for where there is no GPU; the first one counts."""
+MOST_SCRATCH_PARAMETERS = 2
+"""Pointers that Triton adds behind a kernel's own parameters: global scratch, profiling scratch."""
+_WAVE = 64  # threads of a "warp" of AMD's data-centre GPUs
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the compile worker says of a device function; limits are `program.checked`'s."""
+
+    symbol: str
+    warps: Annotated[int, Field(ge=1, le=32)]
+    shared: Annotated[int, Field(ge=0, le=1 << 20)]
+    scratch: Annotated[int, Field(ge=0, le=1 << 30)]
+    parameters: Annotated[int, Field(ge=0, le=512)]
+    registers: int | None
+    spilled: int | None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A device function for one target and one specialisation."""
+
+    facts: _Facts
+    binary: bytes
+    assembly: str
+    """PTX, or AMD's assembly."""
+
+
+_TASK = TypeAdapter(Task)
+_FACTS = TypeAdapter(_Facts)
+_ANSWER = TypeAdapter(tuple[_Facts, ...])
+
+
+class Triton:
+    """The Triton backend."""
+
+    name = "triton"
+    language = "triton"
+    suffix = ".py"
+    timed = False
+    targets = TARGETS
+
+    def signature(self, task: Task) -> str:
+        names = [*(argument.name for argument in task.arguments), *(tensor.name for tensor in task.returns)]
+        return f"def kernel({', '.join([*names, *task.dimensions])}, *, num_warps=4):"
+
+    def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        read = read_kernel(kernel, task)
+        if isinstance(read, Evidence):
+            return read
+        for shape in (*task.check, *task.time):
+            resolved = read[0].resolve(shape)
+            if isinstance(resolved, Evidence):
+                return resolved
+            try:
+                for launch in resolved.launches:
+                    bind(read[1][launch.function], launch)
+            except Unbindable as fault:
+                return Evidence("plan", str(fault), shape=shape)
+        for shape in task.time[:1]:
+            program = self.program(kernel, task, shape, TARGETS[0])
+            if isinstance(program, Evidence):
+                return program
+        artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
+        nursery.write_whole(
+            artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode()
+        )
+        return artefact
+
+    def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - the artefact holds the task
+        library = compile_native(nursery.SHIM, "-O1", shared=True)
+        return ["forked", "interpret", str(artefact), str(library), *nursery.readable_places()]
+
+    def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
+        read = read_kernel(kernel, task)
+        if isinstance(read, Evidence):
+            return read
+        resolved = read[0].resolve(shape)
+        return resolved if isinstance(resolved, Evidence) else _program(kernel, read[1], resolved, target)
+
+
+PLUGIN = Triton
+
+
+def read_kernel(kernel: Kernel, task: Task) -> tuple[Plan, dict[str, DeviceFunction]] | Evidence:
+    """The plan and the device functions of a kernel; nothing of it is executed."""
+    plan = parse(kernel, task)
+    if isinstance(plan, Evidence):
+        return plan
+    functions = device_functions(kernel.source)
+    if isinstance(functions, Evidence):
+        return functions
+    missing = [name for name in plan.functions if name not in functions]
+    if missing:
+        known = ", ".join(functions) or "none"
+        return Evidence(
+            "plan", f"the plan launches {missing[0]}, which is no @triton.jit function here (known: {known})"
+        )
+    return plan, functions
+
+
+def compile_functions(kernel: Kernel, wanted: list[Specialised], target: str) -> list[Compiled] | Evidence:
+    """Each of `wanted` for `target`, from the cache or from a confined process.
+
+    Raises:
+        EvokernError: Triton is missing or can't be started, or the cache can't be written.
+    """
+    files = [_cache() / f"{_key(kernel, one, target)}.module" for one in wanted]
+    found = [_recalled(file) for file in files]
+    missing = [index for index, one in enumerate(found) if one is None]
+    if not missing:
+        return [one for one in found if one is not None]
+    with nursery.job_folder() as folder:
+        job = {"source": kernel.source, "target": _triton_target(target), "functions": [wanted[i].job for i in missing]}
+        (folder / "job.json").write_text(json.dumps(job))
+        words = nursery.nursery("compile_triton").run(folder)
+        if words is not None:
+            return Evidence("compile", _reason(words), words)
+        try:
+            answers = _ANSWER.validate_json(nursery.read_untrusted(folder / "answer.json"))
+        except ValidationError as error:
+            return Evidence("compile", "the compile worker gave no answer that can be read", str(error)[:1000])
+        if len(answers) != len(missing):
+            return Evidence("compile", "the compile worker answered for other functions than it was asked for")
+        for number, (index, facts) in enumerate(zip(missing, answers, strict=True)):
+            binary = nursery.read_untrusted(folder / f"{number}.binary")
+            assembly = nursery.read_untrusted(folder / f"{number}.assembly").decode(errors="replace")
+            found[index] = made = Compiled(facts, binary, assembly)
+            _remember(files[index], made)
+    return [one for one in found if one is not None]
+
+
+def _program(
+    kernel: Kernel, functions: dict[str, DeviceFunction], resolved: Resolved, target: str
+) -> Program | Evidence:
+    try:
+        bound = [bind(functions[launch.function], launch) for launch in resolved.launches]
+    except Unbindable as fault:
+        return Evidence("plan", str(fault))
+    distinct = list(dict.fromkeys(specialised for specialised, _ in bound))
+    compiled = compile_functions(kernel, distinct, target)
+    if isinstance(compiled, Evidence):
+        return compiled
+    scratch = [tensor.bytes for tensor in resolved.scratch]
+    launches = []
+    for planned, (specialised, parameters) in zip(resolved.launches, bound, strict=True):
+        module = distinct.index(specialised)
+        facts = compiled[module].facts
+        added: list[Parameter] = [NullPointer()] * (facts.parameters - len(parameters))
+        if not 0 <= len(added) <= MOST_SCRATCH_PARAMETERS or (facts.scratch and not added):
+            reason = f"expected {planned.function} to take {len(parameters)} parameters, got {facts.parameters}"
+            return Evidence("compile", reason)
+        if facts.scratch:
+            added[0] = ScratchPointer(len(scratch))
+            scratch.append(facts.scratch * prod(planned.grid))
+        threads = facts.warps * (_WAVE if target.startswith("hip") else 32)
+        grid = (planned.grid, (threads, 1, 1))
+        launches.append(Launch(module, facts.symbol, *grid, facts.shared, (*parameters, *added)))
+    resources = tuple(
+        Resources(one.name, made.facts.registers, made.facts.spilled, made.facts.shared)
+        for one, made in zip(distinct, compiled, strict=True)
+    )
+    binaries = tuple(made.binary for made in compiled)
+    try:
+        return checked(Program(target, binaries, tuple(launches), tuple(scratch), resources))
+    except EvokernError as error:
+        return Evidence("compile", str(error))
+
+
+def _reason(words: str) -> str:
+    """The line of a compiler's words that says most."""
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    told = [line for line in lines if "Error" in line or "error" in line]
+    return (told or lines or ["the compiler failed"])[-1][:300]
+
+
+def _triton_target(target: str) -> list[str | int]:
+    kind, _, architecture = target.partition(":")
+    return ["hip", architecture, _WAVE] if kind == "hip" else ["cuda", int(architecture), 32]
+
+
+@functools.cache
+def triton_version() -> str:
+    """Of the installed Triton.
+
+    Raises:
+        EvokernError: there is none.
+    """
+    try:
+        return version("triton")
+    except PackageNotFoundError as error:
+        raise EvokernError(
+            "expected Triton, found none; `pip install triton` (on Linux; a GPU's PyTorch brings it)"
+        ) from error
+
+
+def _cache() -> Path:
+    return nursery.made_folder("triton", triton_version())
+
+
+def _key(kernel: Kernel, specialised: Specialised, target: str) -> str:
+    text = json.dumps([kernel.source, specialised.job, target, triton_version()], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _remember(file: Path, made: Compiled) -> None:
+    facts = _FACTS.dump_json(made.facts)
+    sizes = len(facts).to_bytes(4, "little") + len(made.binary).to_bytes(4, "little")
+    nursery.write_whole(file, sizes + facts + made.binary + made.assembly.encode())
+
+
+def _recalled(file: Path) -> Compiled | None:
+    try:
+        content = file.read_bytes()
+        facts_end = 8 + int.from_bytes(content[:4], "little")
+        binary_end = facts_end + int.from_bytes(content[4:8], "little")
+        facts = _FACTS.validate_json(content[8:facts_end])
+    except (OSError, ValidationError):
+        return None
+    return Compiled(facts, content[facts_end:binary_end], content[binary_end:].decode(errors="replace"))

@@ -1,0 +1,63 @@
+"""The processor as a rig: C++ runners and PyTorch workers behind control pages, memory shared between all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from evokern.evaluation import baseline, bindings
+from evokern.evaluation.memory import Board
+from evokern.evaluation.rig import Artefact, Programs
+from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
+from evokern.evaluation.worker import Worker, start_runner
+from evokern.kernel import Kernel
+from evokern.machine import cpu_model
+from evokern.outcome import Evidence
+from evokern.protocols import Backend
+from evokern.settings import EvaluationSettings
+from evokern.task import Shape, Task
+
+SWEEPS_NS = 100_000_000
+
+
+class CpuRig:
+    """The cores that this process may use."""
+
+    device = torch.device("cpu")
+    kinds: tuple[str, ...] = baseline.KINDS
+    slot_memory_bytes = 256 << 20
+    slots = (2, 32)
+    set_memory_bytes = 2 << 30
+
+    def __init__(self, task: Task, settings: EvaluationSettings, backend: Backend) -> None:
+        self.task, self._backend, self.timed = task, backend, backend.timed
+        usable = sorted(os.sched_getaffinity(0))
+        self._usable = len(usable)
+        self.threads = settings.threads or len(usable)
+        self.cores = usable[: self.threads]
+        self.name = cpu_model()
+        self.cached_bytes = cached_bytes(self.cores)
+
+    def board(self, shapes: Sequence[Shape]) -> Board:
+        self._board = Board(self.task, shapes, self._usable)
+        return self._board
+
+    def artefact(self, kernel: Kernel) -> Artefact | Evidence:
+        artefact = self._backend.compile(kernel, self.task)
+        return artefact if isinstance(artefact, Evidence) else self._backend.command(artefact, self.task)
+
+    def runner(self, name: str, artefact: Artefact) -> Worker:
+        assert not isinstance(artefact, Programs)
+        return start_runner(name, artefact, self._board, self.threads, self.cores)
+
+    def baseline(self, kind: str) -> Worker:
+        return baseline.start(kind, self.task, self._board, self.threads, self.cores)
+
+    def read_bandwidth(self) -> float:
+        size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))
+        return bindings.read_bandwidth(size, self.cores, SWEEPS_NS)
+
+    def disturbance(self) -> str:
+        return ""  # load cannot be told from work here: paired ratios and the noise floor deal with it

@@ -1,0 +1,143 @@
+"""What judging needs of a device: memory for calls, processes for kernels and baselines, its bandwidth.
+
+`cpu.py` and `gpu/rig.py` are the two there are. Everything else (inputs, golden results, the gate, plans, pairs,
+verdicts) is the same for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import torch
+
+from evokern.evaluation.memory import SharedFile, Slot
+from evokern.kernel import Kernel
+from evokern.outcome import Evidence
+from evokern.program import Program
+from evokern.protocols import DeviceBackend
+from evokern.task import Shape, Task
+
+
+@dataclass(frozen=True)
+class Programs:
+    """A kernel as a card gets it: compiled for one target, shape by shape."""
+
+    backend: DeviceBackend
+    kernel: Kernel
+    task: Task
+    target: str
+
+    def at(self, shape: Shape) -> Program | Evidence:
+        """The program at `shape` (the backend keeps it), or why there is none."""
+        return self.backend.program(self.kernel, self.task, shape, self.target)
+
+
+Artefact = Sequence[str] | Programs
+"""What a process needs to get hold of a kernel: the runner's argv, or programs for the launcher."""
+
+
+class Board(Protocol):
+    """Every slot of a task and the memory behind them; `stage`, `poison`, run, then examine."""
+
+    slots: list[Slot]
+
+    def face(self, worker: Worker) -> None:
+        """Until further notice, `worker`'s outputs are meant."""
+        ...
+
+    def stage(self, slot: Slot, inputs: Sequence[torch.Tensor]) -> None:
+        """Puts an input set into `slot`."""
+        ...
+
+    def evict(self, slot: Slot) -> None:
+        """What `stage` would do with the inputs that are in `slot` already."""
+        ...
+
+    def poison(self, slot: Slot, salt: int) -> None:
+        """Fills the outputs of `slot`, and what lies beside them, with a pattern made from 64 random bits."""
+        ...
+
+    def output(self, slot: Slot, index: int) -> torch.Tensor:
+        """Output number `index` of `slot`, on the rig's device."""
+        ...
+
+    def unwritten(self, slot: Slot, index: int, salt: int) -> tuple[int, int]:
+        """How many elements of an output still hold the pattern, and the first one's flat index."""
+        ...
+
+    def overrun(self, slot: Slot, salt: int) -> str | None:
+        """The output beside which something was written, if any."""
+        ...
+
+
+class Worker(Protocol):
+    """A process that calls a kernel or a baseline on slots; it does nothing between two orders."""
+
+    name: str
+    outputs: SharedFile | None
+    """Memory of its own that it writes to; None: the board's only one, or a heap."""
+
+    def load(self, timeout_ns: int = ...) -> None:
+        """Waits until it is ready."""
+        ...
+
+    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, arming_ns: int) -> int:
+        """Nanoseconds that `count` calls on the slots from `first` on took."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Rig(Protocol):
+    """One device under one set of conditions. Belongs to the judge."""
+
+    task: Task
+    """What is judged on it: without the shapes to time where nothing is timed."""
+    name: str
+    """Of the device, for what is remembered about it."""
+    device: torch.device
+    """Where input sets and golden results are made and outputs are examined."""
+    timed: bool
+    """Whether times mean anything; False: this rig can only tell right from wrong."""
+    threads: int
+    """That a kernel may use; 0 where that means nothing."""
+    kinds: tuple[str, ...]
+    """Of PyTorch baselines."""
+    slot_memory_bytes: int
+    """For the slots of one timed shape ..."""
+    slots: tuple[int, int]
+    """... of which there are at least and at most so many."""
+    set_memory_bytes: int
+    """For the input sets of all shapes, golden results included."""
+    cached_bytes: int
+    """What may stay in its caches between two calls."""
+
+    def board(self, shapes: Sequence[Shape]) -> Board:
+        """A slot for each of `shapes`."""
+        ...
+
+    def artefact(self, kernel: Kernel) -> Artefact | Evidence:
+        """Compiles `kernel`, or says why it can't be."""
+        ...
+
+    def runner(self, name: str, artefact: Artefact) -> Worker:
+        """A fresh process with a kernel in it, ready."""
+        ...
+
+    def baseline(self, kind: str) -> Worker:
+        """The process of a PyTorch baseline, starting; `load` waits until it is ready."""
+        ...
+
+    def read_bandwidth(self) -> float:
+        """Bytes/s at which memory can be read now, at best."""
+        ...
+
+    def disturbance(self) -> str:
+        """What slowed the device down since this was asked before; empty when nothing did."""
+        ...

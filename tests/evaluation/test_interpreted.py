@@ -1,0 +1,120 @@
+"""Triton kernels judged where there is no GPU: the same gate and cases, no times, and a worker with no rights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from evokern.evaluation.client import Judge
+from evokern.kernel import Kernel
+from evokern.outcome import RESOURCES, Evaluation, Fidelity, Status
+from evokern.settings import EvaluationSettings
+from evokern.task import DType, Scalar, Task, Tensor
+
+TASK = Task(
+    name="rows",
+    category="normalization",
+    reference_file="rows.py",
+    reference_source=(
+        "import torch\n\n\ndef reference(x, eps):\n    return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps)\n"
+    ),
+    arguments=(Tensor("x", DType.FLOAT32, ("M", "N")), Scalar("eps", DType.FLOAT32, 1e-6)),
+    returns=(Tensor("y", DType.FLOAT32, ("M", "N")),),
+    check=({"M": 1, "N": 3}, {"M": 3, "N": 37}),
+    time=({"M": 4096, "N": 4096},),
+)
+SOURCE = """
+import triton
+import triton.language as tl
+
+@triton.jit
+def squares_of_rows(x, sums, N, BLOCK: tl.constexpr):
+    at = tl.arange(0, BLOCK)
+    value = tl.load(x + tl.program_id(0) * N + at, mask=at < N, other=0.0)
+    tl.store(sums + tl.program_id(0), tl.sum(value * value))
+
+@triton.jit
+def scale_rows(x, sums, y, N, eps, BLOCK: tl.constexpr):
+    at = tl.arange(0, BLOCK)
+    row = tl.program_id(0) * N
+    scale = tl.rsqrt(tl.load(sums + tl.program_id(0)) / N + eps)
+    tl.store(y + row + at, tl.load(x + row + at, mask=at < N) * scale, mask=at < N)
+
+def kernel(x, eps, y, M, N, *, num_warps=4):
+    sums = empty((M,), float32)
+    squares_of_rows[(M,)](x, sums, N, BLOCK=next_power_of_2(N), num_warps=num_warps)
+    scale_rows[(M,)](x, sums, y, N, eps, BLOCK=next_power_of_2(N), num_warps=num_warps)
+"""
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge(TASK, EvaluationSettings(), Kernel(SOURCE, "triton"), "triton") as found:
+        yield found
+
+
+def judged(judge: Judge, old: str = "", new: str = "", fidelity: Fidelity = Fidelity.SCREEN) -> Evaluation:
+    assert old in SOURCE
+    return judge.evaluate(Kernel(SOURCE.replace(old, new, 1) if old else SOURCE, "triton"), fidelity)
+
+
+def test_an_honest_kernel_passes_and_is_not_timed(judge: Judge):
+    evaluation = judged(judge)
+    assert evaluation.status is Status.PASSED, evaluation
+    assert evaluation.cases_passed == evaluation.cases_total > 0
+    assert evaluation.measurements == ()
+    assert judge.baselines == ()
+    reasons = [one.reason for one in evaluation.evidence if one.stage == RESOURCES]
+    assert len(reasons) == 2
+    assert all("cuda:90" in reason and "registers" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("mask=at < N, other=0.0)", "mask=at < N, other=0.0, eviction_policy='evict_first')"),
+        ("num_warps=4", "num_warps=8"),
+        ("tl.sum(value * value)", "tl.sum((value * value).to(tl.float64)).to(tl.float32)"),
+        ("tl.program_id(0) * N\n", "(tl.num_programs(0) - 1 - tl.program_id(0)) * N * 0 + tl.program_id(0) * N\n"),
+    ],
+)
+def test_honest_twins_pass(judge: Judge, old: str, new: str):
+    evaluation = judged(judge, old, new)
+    assert evaluation.status is Status.PASSED, evaluation
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "words"),
+    [
+        ("mask=at < N, other=0.0)", "other=0.0)", Status.CRASHED, ""),
+        ("tl.load(x + tl.program_id(0) * N + at, mask=at < N, other=0.0)",
+         "tl.load(x + tl.program_id(0) * N + at)", Status.CRASHED, "line 8: reads outside every tensor"),
+        ("mask=at < N, other=0.0)", "mask=at < N)", Status.WRONG, ""),
+        ("tl.store(y + row + at", "tl.store(y + at", Status.CRASHED, "a race: program 1"),
+        ("tl.store(y + row + at", "tl.store(x + row + at", Status.CRASHED, "writes to x, which is an input"),
+        ("tl.store(sums + tl.program_id(0)", "tl.store(sums", Status.CRASHED, "a race"),
+        ("* scale, mask", "* scale.to(tl.float16), mask", Status.WRONG, ""),
+        ("mask=at < N)\n\ndef", "mask=at < N - 1)\n\ndef", Status.WRONG, ""),
+        ("    squares_of_rows[(M,)](x, sums, N, BLOCK=next_power_of_2(N), num_warps=num_warps)\n", "",
+         Status.WRONG, ""),
+    ],
+)  # fmt: skip
+def test_bugs_are_refused(judge: Judge, old: str, new: str, status: Status, words: str):
+    evaluation = judged(judge, old, new)
+    assert evaluation.status is status, evaluation
+    assert words in evaluation.evidence[0].detail
+
+
+def test_a_worker_reaches_nothing_of_the_machine(judge: Judge):
+    """A chain of attributes leads an interpreted function to Python's libraries; no right is left to use them with."""
+    for call in ("os.listdir('/root')", "os.kill(1, 9)", "os.system('true')", "os.open('/etc/passwd', 0)"):
+        evaluation = judged(judge, "    at = tl.arange", f"    triton.runtime.cache.{call}\n    at = tl.arange")
+        if "os.system" not in call:  # which tells by its result only that nothing was started
+            assert evaluation.status is Status.CRASHED, call
+            assert "PermissionError" in evaluation.evidence[0].detail, evaluation.evidence
+
+
+def test_ending_early_is_no_pass(judge: Judge):
+    evaluation = judged(judge, "    at = tl.arange", "    triton.runtime.cache.os.abort()\n    at = tl.arange")
+    assert evaluation.status is Status.CRASHED
