@@ -22,7 +22,7 @@ class Prompt:
     operator: str
     messages: tuple[Message, ...]
     template: str
-    """Name of the template that it was made from, for the lineage."""
+    """Name of the template that it was made from (`mutate`: no suffix), for the lineage."""
     sample: int = 0
     """Tells equal requests apart where several answers are wanted, e.g. a draw from the child's own stream."""
 

@@ -31,7 +31,7 @@ def archive(tmp_path: Path) -> Path:
     store.remember(Candidate(run, 0, 0, 0, Child(SEED, "seed", Recipe(SEED)), (), (measured(1.0),)))
     answer = Completion(0, "openai/local", "...", "", Finish.STOP, 100, 50, 0, None, 1.0)
     failure = Completion(0, "openai/gpt-4o", "429", "", Finish.FAILED, 0, 0, 0, 0.0, 1.0)
-    prompt = Prompt("mutate", (), "mutate.md")
+    prompt = Prompt("mutate", (), "mutate")
     paid = store.remember(Exchange(run, 1, 0, "a" * 64, prompt, answer))
     store.remember(Exchange(run, 1, 1, "b" * 64, prompt, failure))
     faster = Kernel(SEED.source + "// faster\nint x;")

@@ -23,7 +23,7 @@ MODELS = (ModelSettings(name="one"), ModelSettings(name="two", temperature=0.5))
 
 
 def prompt(text: str, sample: int = 0, operator: str = "mutate") -> Prompt:
-    return Prompt(operator, (Message("user", text),), f"{operator}.md", sample)
+    return Prompt(operator, (Message("user", text),), operator, sample)
 
 
 class Scripted:
