@@ -9,14 +9,15 @@ from dataclasses import replace
 
 from sqlite_utils import Database
 
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Message, Prompt
+from evokern.errors import EvokernError
 
 from ._values import from_integer, to_integer
 from ._writing import insert
 
 _COLUMNS = (
     "id, run, generation, place, key, operator, template, sample, model, finish, prompt_tokens, completion_tokens, "
-    "reasoning_tokens, cost_usd, latency_s, attempts, asked_at, answer, reasoning"
+    "reasoning_tokens, cost_usd, latency_s, attempts, asked_at, answer, reasoning, flaw"
 )
 
 
@@ -48,10 +49,22 @@ def remember(db: Database, exchange: Exchange) -> int:
         asked_at=exchange.asked_at,
         answer=_text(db, completion.text),
         reasoning=_text(db, completion.reasoning),
+        flaw=exchange.flaw,
     )
     for position, message in enumerate(prompt.messages):
         insert(db, "messages", completion=key, position=position, role=message.role, text=_text(db, message.text))
     return key
+
+
+def mark(db: Database, flawed: Flawed) -> int:
+    """Writes the flaw beside its answer; returns the answer's id.
+
+    Raises:
+        EvokernError: the log holds no such answer.
+    """
+    if not db.execute("UPDATE completions SET flaw = ? WHERE id = ?", (flawed.flaw, flawed.completion)).rowcount:
+        raise EvokernError(f"expected a flaw of an answer in the log, got one of answer {flawed.completion}")
+    return flawed.completion
 
 
 def exchanges(db: Database, condition: str, parameters: tuple[object, ...]) -> tuple[Exchange, ...]:
@@ -90,10 +103,11 @@ def exchanges(db: Database, condition: str, parameters: tuple[object, ...]) -> t
                 attempts,
             ),
             asked_at,
+            Flaw(flaw) if flaw else None,
         )
         for (
             key, run, generation, place, content, operator, template, sample, model, finish, asked, answered, reasoned,
-            cost, latency, attempts, asked_at, answer, reasoning,
+            cost, latency, attempts, asked_at, answer, reasoning, flaw,
         ) in rows
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Self, TypeVar
 
 from sqlite_utils import Database
 
-from evokern.completion import Exchange
+from evokern.completion import Exchange, Flawed
 from evokern.errors import EvokernError
 from evokern.outcome import Candidate
 from evokern.protocols import Generation, History, Run
@@ -57,15 +57,16 @@ class SQLiteArchive:
         """Gives up the file and the right to write to it; closing twice is harmless."""
         self._opened.close()
 
-    def remember(self, record: Run | Candidate | Generation | Exchange) -> int:
+    def remember(self, record: Run | Candidate | Generation | Exchange | Flawed) -> int:
         """Stores `record` and returns its id (a generation's: its number). Exact twins are stored once.
 
         A run and an exchange are known by all that they say but their ids, a candidate by (run, generation, index), a
-        generation by (run, number). A candidate gains the verdicts and evaluations that are new in it.
+        generation by (run, number). A candidate gains the verdicts and evaluations that are new in it, an
+        answer its flaw.
 
         Raises:
-            EvokernError: not writable, disk full, or another kernel or generation stands at the record's place
-                already. Nothing already stored is touched.
+            EvokernError: not writable, disk full, another kernel or generation stands at the record's place already,
+                or no answer where it should. Nothing already stored is touched.
         """
         with self._transaction() as db:
             match record:
@@ -77,6 +78,8 @@ class SQLiteArchive:
                     return self._remember_generation(db, record)
                 case Exchange():
                     return _paid.remember(db, record)
+                case Flawed():
+                    return _paid.mark(db, record)
 
     def runs(self) -> tuple[Run, ...]:
         """Every run, oldest first."""

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from evokern import edits, fences
+from evokern.completion import Flaw
 from evokern.quote import cleaned, inline, quoted
 
 LONGEST_CHARS = 200_000
@@ -28,17 +28,6 @@ _CODE_BEGINS = re.compile(
     re.MULTILINE,
 )
 _NO_CODE = frozenset({"text", "txt", "console", "bash", "sh", "shell", "output", "log", "json", "yaml", "diff", "asm"})
-
-
-class Flaw(StrEnum):
-    """What is wrong with an answer."""
-
-    EMPTY = "empty"
-    TRUNCATED = "truncated"
-    NO_KERNEL = "no kernel"
-    TOO_LONG = "too long"
-    EDIT_FAILED = "edit failed"
-    UNCHANGED = "unchanged"
 
 
 MENDABLE = frozenset({Flaw.NO_KERNEL, Flaw.EDIT_FAILED, Flaw.UNCHANGED})

@@ -22,7 +22,7 @@ class Prompt:
     operator: str
     messages: tuple[Message, ...]
     template: str
-    """Name of the template that it was made from, for the lineage."""
+    """Name of the template that it was made from (`mutate`: no suffix), for the lineage."""
     sample: int = 0
     """Tells equal requests apart where several answers are wanted, e.g. a draw from the child's own stream."""
 
@@ -63,6 +63,17 @@ class Completion:
     """Requests that were sent until one was answered."""
 
 
+class Flaw(StrEnum):
+    """What is wrong with an answer that no kernel can be read in."""
+
+    EMPTY = "empty"
+    TRUNCATED = "truncated"
+    NO_KERNEL = "no kernel"
+    TOO_LONG = "too long"
+    EDIT_FAILED = "edit failed"
+    UNCHANGED = "unchanged"
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A line of the paid-for log: which child's operator asked what, under which conditions, and the answer."""
@@ -77,6 +88,17 @@ class Exchange:
     completion: Completion
     asked_at: str = field(default="", compare=False)
     """UTC, ISO 8601."""
+    flaw: Flaw | None = field(default=None, compare=False)
+    """What its operator found wrong with the answer; None: nothing, or it has not looked yet."""
+
+
+@dataclass(frozen=True)
+class Flawed:
+    """A remark in the paid-for log. An answer that is read again after a crash has the same flaw."""
+
+    completion: int
+    """Id of the answer."""
+    flaw: Flaw
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy
 
-from evokern.completion import Completion, Exchange, Insight, Prompt
+from evokern.completion import Completion, Exchange, Flaw, Flawed, Insight, Prompt
 from evokern.kernel import Child, Kernel, Step
 from evokern.machine import Machine
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
@@ -36,6 +36,10 @@ class Models(Protocol):
             ModelFailed: no answer came after all retries.
             EvokernError: the set-up is broken: the key is refused, or there is no such model.
         """
+        ...
+
+    def flawed(self, completion: Completion, flaw: Flaw) -> None:
+        """Notes in the log why no kernel could be read in an answer; to say it twice changes nothing."""
         ...
 
 
@@ -233,9 +237,9 @@ class Archive(Protocol):
     of which there is one at a time.
     """
 
-    def remember(self, record: Run | Candidate | Generation | Exchange) -> int:
-        """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it;
-        remembering the same record twice changes nothing.
+    def remember(self, record: Run | Candidate | Generation | Exchange | Flawed) -> int:
+        """Stores `record` and returns its id. A candidate known by (run, generation, index) gains what is new in it,
+        an answer its flaw; remembering the same record twice changes nothing.
 
         Raises:
             EvokernError: not writable, disk full, or written by a newer evokern. Nothing already stored is touched.

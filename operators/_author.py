@@ -52,12 +52,12 @@ def write(
     messages = [Message("system", system(context)), Message("user", question)]
     sample = int(context.rng.integers(2**31))
     completions = [ask(operator, context, messages, sample)]
-    answer = _read(completions[0], base)
+    answer = _read(completions[0], base, context)
     if answer.source is None and answer.flaw in MENDABLE:
         again = named("mend", conditions).fill({"complaint": answer.complaint})
         messages += [Message("assistant", completions[0].text), Message("user", again)]
         completions.append(ask(operator, context, messages, sample, template="mend"))
-        answer = _read(completions[1], base)
+        answer = _read(completions[1], base, context)
     if answer.source is None:
         return None
     kernel = Kernel(answer.source, conditions.language)
@@ -105,8 +105,13 @@ def _stuck(context: Context) -> str:
     return named("stuck", context.conditions).fill(slots)
 
 
-def _read(completion: Completion, base: Candidate | None) -> Answer:
-    return read_answer(completion.text, completion.finish.value, base.child.kernel.source if base else None)
+def _read(completion: Completion, base: Candidate | None, context: Context) -> Answer:
+    """What is in the answer; the log learns what is wrong with it."""
+    answer = read_answer(completion.text, completion.finish.value, base.child.kernel.source if base else None)
+    if answer.flaw is not None:
+        assert context.models is not None
+        context.models.flawed(completion, answer.flaw)
+    return answer
 
 
 def _idea(answer: Answer) -> str:

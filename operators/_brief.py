@@ -89,13 +89,17 @@ def _tensor(tensor: Tensor) -> str:
 
 def _machine(conditions: Conditions) -> str:
     here = conditions.machine
-    lines = []
-    if here is not None:
-        vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
-        lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
-        lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
-        lines += [f"- GPU: {', '.join(here.gpus)}"] if here.gpus and conditions.language != "cpp" else []
-    lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")
+    if conditions.language == "cpp":
+        lines = []
+        if here is not None:
+            vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
+            lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
+            lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
+        lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")
+    elif here is not None and here.gpus:
+        lines = [f"- GPU: {', '.join(here.gpus)}"]
+    else:
+        lines = ["- there is no GPU here: kernels are compiled for NVIDIA's sm_90, checked, and not timed"]
     where = "in memory, not in the caches," if conditions.cache is Cache.COLD else "in the caches, as far as they fit,"
     lines.append(f"- inputs are {where} when the clock starts")
     return "\n".join(lines)

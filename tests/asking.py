@@ -20,7 +20,7 @@ class Ask:
         sample = int(context.rng.integers(2**31))
         sources = [parent.child.kernel.source for parent in context.parents]
         text = "\n".join([*figures, *(one.text for one in context.insights), *sources, f"attempt {sample}"])
-        prompt = Prompt(self.name, (Message("user", text),), "ask.md", sample)
+        prompt = Prompt(self.name, (Message("user", text),), "ask", sample)
         answer = context.models.ask(prompt)
         if answer.finish is not Finish.STOP or "kernel(" not in answer.text:
             return None
@@ -47,7 +47,7 @@ class Reflect:
     def propose(self, context: Context) -> None:
         assert context.models is not None
         text = f"What do {len(context.history)} kernels teach?"
-        context.models.ask(Prompt(self.name, (Message("user", text),), "reflect.md"))
+        context.models.ask(Prompt(self.name, (Message("user", text),), "reflect"))
 
 
 OPERATORS = {operator.name: operator for operator in (Ask, AskFromNothing, Reflect)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evokern.answer import LONGEST_CHARS, MENDABLE, Flaw, read_answer
+from evokern.answer import LONGEST_CHARS, MENDABLE, read_answer
+from evokern.completion import Flaw
 
 KERNEL = 'extern "C" void kernel(const float* x, float* y, int64_t N) {\n    y[0] = x[0];\n}\n'
 OTHER = KERNEL.replace("y[0] = x[0]", "y[1] = x[1]")

@@ -85,4 +85,4 @@ def test_newer_kernels_may_be_parents_before_their_generation_ends(records: Reco
 
 def exchange(generation: int, index: int) -> Exchange:
     answer = Completion(index + 1, "m", "", "", Finish.STOP, 1, 1, 0, None, 1.0)
-    return Exchange(1, generation, index, "", Prompt("ask", (), "ask.md"), answer)
+    return Exchange(1, generation, index, "", Prompt("ask", (), "ask"), answer)

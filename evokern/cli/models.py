@@ -22,7 +22,8 @@ def models(archive: Path | None, task: Path | None, as_json: bool, **options: ob
     """Tell which language models are configured and what each has earned.
 
     Whether each one's key is present, its price, and, with ARCHIVE, what its latest run paid it and what came of the
-    answers. Models are those of --model, of the task file, of ARCHIVE, or of EVOKERN_MODEL.
+    answers, and why no kernel could be read in some. Models are those of --model, of the task file, of ARCHIVE, or of
+    EVOKERN_MODEL.
     """
     from evokern.history import Archive
     from evokern.models.client import Client

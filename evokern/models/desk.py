@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from evokern.completion import Completion, Exchange, Exhausted, Finish, Message, ModelFailed, Prompt
+from evokern.completion import Completion, Exchange, Exhausted, Finish, Flaw, Flawed, Message, ModelFailed, Prompt
 from evokern.errors import EvokernError
 from evokern.models.keys import scrubbed
 from evokern.models.ledger import Ledger, Price, Spending
@@ -122,6 +122,10 @@ class Desk:
                 answer.set_exception(error)
         return answer.result()
 
+    def flawed(self, completion: Completion, flaw: Flaw) -> None:
+        """As `protocols.Models.flawed` says."""
+        self._archive.remember(Flawed(completion.id, flaw))
+
     def stop(self) -> None:
         """Lets what is in flight arrive, and asks for nothing more."""
         self._stopping = True
@@ -167,6 +171,9 @@ class Seat:
     def ask(self, prompt: Prompt, model: str | None = None) -> Completion:
         self.has_asked = True
         return self._desk.ask(prompt, model or self._model, self._generation, self._index)
+
+    def flawed(self, completion: Completion, flaw: Flaw) -> None:
+        self._desk.flawed(completion, flaw)
 
 
 def content_key(model: ModelSettings, prompt: Prompt) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
 
 from pydantic import TypeAdapter
 
-from evokern.completion import Exchange, Finish
+from evokern.completion import Exchange, Finish, Flaw
 from evokern.models.ledger import Price, Spending, spending
 from evokern.outcome import Candidate
 from evokern.proposer import trials
@@ -28,6 +29,15 @@ class Access:
 
 
 @dataclass(frozen=True)
+class Flaws:
+    """How many answers to an operator's questions had a flaw."""
+
+    operator: str
+    flaw: Flaw
+    answers: int
+
+
+@dataclass(frozen=True)
 class Earned:
     """A model's part in a run."""
 
@@ -43,6 +53,8 @@ class Earned:
     """The greatest speed-up of its children, over the best baseline."""
     gain: float
     """What its children gained over their parents, all factors together: 1.0 is nothing."""
+    flaws: tuple[Flaws, ...] = ()
+    """Of its answers that no kernel could be read in."""
 
 
 def earned(
@@ -73,18 +85,27 @@ def earned(
                 passed=len(speedups),
                 best=max(speedups, default=None),
                 gain=exp(gains.get(model, 0.0)),
+                flaws=_flaws([one for one in exchanges if one.completion.model == model]),
             )
         )
     return tuple(rows)
 
 
+def _flaws(exchanges: Sequence[Exchange]) -> tuple[Flaws, ...]:
+    """By operator and flaw, the frequent ones first."""
+    counts = Counter((one.prompt.operator, one.flaw) for one in exchanges if one.flaw is not None)
+    return tuple(Flaws(operator, flaw, answers) for (operator, flaw), answers in counts.most_common())
+
+
 def text(rows: Sequence[Earned]) -> str:
-    """A table; a line that says how to bring a model in when there is none."""
+    """A table, and one of the answers without a kernel; a line that says how to bring a model in when there is none."""
     if not rows:
         return "no model is configured: name one with --model, under `models:` in the task file, or in EVOKERN_MODEL"
     headers = ("model", "key", "$/M in", "$/M out", "calls", "failed", "tokens", "cost", "children", "passed", "best",
                "gain")  # fmt: skip
-    return table(headers, [_cells(row) for row in rows])
+    told = table(headers, [_cells(row) for row in rows])
+    flaws = [(row.model, one.operator, one.flaw, str(one.answers)) for row in rows for one in row.flaws]
+    return f"{told}\n\n{table(('model', 'operator', 'no kernel since', 'answers'), flaws)}" if flaws else told
 
 
 def as_json(rows: Sequence[Earned]) -> str:

@@ -172,7 +172,7 @@ class Records:
             self.number(),
             self._random.randint(1, 8),
         )
-        prompt = Prompt("translate", self.some(turn), "translate.md", self.one_of((0, 2**31, 2**64 + 1)))
+        prompt = Prompt("translate", self.some(turn), "translate", self.one_of((0, 2**31, 2**64 + 1)))
         return Exchange(
             run, generation, index, f"{self._random.getrandbits(256):064x}", prompt, completion, "2026-01-01"
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
+from evokern.completion import Flaw, Flawed
 from evokern.errors import EvokernError
 from evokern.kernel import Child, Recipe
 from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
@@ -157,6 +158,7 @@ BROKEN = {
     "child of an unknown completion": lambda source, run: Candidate(
         run, 9, 0, 0, Child(source.kernel(), "mutate", Recipe(source.kernel()), completions=(10**6,))
     ),
+    "flaw of an unknown completion": lambda source, run: Flawed(10**6, Flaw.EMPTY),
     "unknown parent run": lambda source, run: source.run(run + 1, 0),
     "another kernel at a known place": lambda source, run: source.candidate(run, 0, 0),
     "another end of a known generation": lambda source, run: Generation(run, 0, ((1, 2, 3),), "another"),
@@ -226,6 +228,18 @@ def test_exchanges_come_back_as_they_went_in_and_children_name_them(archive, plu
     with plugin(archive.path, readonly=True) as reader:
         assert reader.exchanges(run) == tuple(stored)
         assert reader.recall().candidates[0].child == child
+
+
+def test_an_answer_gains_its_flaw_once_and_stays_the_same_answer(archive, records):
+    source = records(14)
+    run = archive.remember(source.run())
+    given = [source.exchange(run, 0, number) for number in range(3)]
+    ids = [archive.remember(one) for one in given]
+    for _ in range(2):  # as after a crash
+        assert archive.remember(Flawed(ids[1], Flaw.EDIT_FAILED)) == ids[1]
+    assert [one.flaw for one in archive.exchanges()] == [None, Flaw.EDIT_FAILED, None]
+    assert [archive.remember(one) for one in given] == ids
+    assert [one.flaw for one in archive.exchanges()] == [None, Flaw.EDIT_FAILED, None]
 
 
 def test_a_branch_knows_what_was_paid_for_the_generations_that_it_took_over(archive, records):

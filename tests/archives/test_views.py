@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
-from evokern.completion import Completion, Exchange, Finish, Prompt
+from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Prompt
 from evokern.kernel import Child, Kernel, Parent, Recipe, Step
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
 from evokern.protocols import Run
@@ -46,7 +46,8 @@ def file(tmp_path: Path) -> Path:
         answer = Completion(0, "openai/a", "fast", "", Finish.STOP, 100, 20, 0, 0.25, 1.5)
         for index in range(2):  # the second one came to nothing
             key = f"{index:064x}"
-            archive.remember(Exchange(1, 1, index, key, Prompt("mutate", (), "mutate.md"), answer))
+            archive.remember(Exchange(1, 1, index, key, Prompt("mutate", (), "mutate"), answer))
+        archive.remember(Flawed(2, Flaw.NO_KERNEL))
         fast = Child(Kernel("fast"), "mutate", Recipe(SEED, STEPS), parents, "go faster", completions=(1,))
         archive.remember(
             Candidate(1, 1, 0, 0, fast, evaluations=(timed(Fidelity.SCREEN, 2.5), timed(Fidelity.CONFIRM, 2.0)))
@@ -99,10 +100,10 @@ def test_lineage_of_one_candidate(ask):
 
 
 def test_answers_tell_what_each_cost_and_what_came_of_it(ask):
-    rows = ask("SELECT id, model, operator, template, cost_usd, child, status, speedup FROM answers ORDER BY id")
+    rows = ask("SELECT id, model, operator, template, cost_usd, flaw, child, status, speedup FROM answers ORDER BY id")
     assert [tuple(row.values()) for row in rows] == [
-        (1, "openai/a", "mutate", "mutate.md", 0.25, 2, "passed", 2.0),
-        (2, "openai/a", "mutate", "mutate.md", 0.25, None, None, None),
+        (1, "openai/a", "mutate", "mutate", 0.25, None, 2, "passed", 2.0),
+        (2, "openai/a", "mutate", "mutate", 0.25, "no kernel", None, None, None),
     ]
 
 

@@ -57,7 +57,7 @@ def weather(archive: Path, calls: int, at_a_time: int, timeout_s: float, seed: i
         desk = Desk([model], BudgetSettings(), client, store, run)
 
         def ask(number: int) -> str:
-            prompt = Prompt("mutate", (Message("user", f"kernel {number}, faster"),), "mutate.md")
+            prompt = Prompt("mutate", (Message("user", f"kernel {number}, faster"),), "mutate")
             try:
                 return desk.at(1, number, model.name).ask(prompt).finish.value
             except ModelFailed:

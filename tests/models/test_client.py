@@ -14,7 +14,7 @@ from evokern.settings import ModelSettings
 from tests.server.server import Mischief, ModelServer
 
 Serve = Callable[..., ModelServer]
-PROMPT = Prompt("translate", (Message("system", "You write kernels."), Message("user", "Write one.")), "translate.md")
+PROMPT = Prompt("translate", (Message("system", "You write kernels."), Message("user", "Write one.")), "translate")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_the_cost_is_that_of_the_stated_prices_else_of_litellm_s_list_else_unkno
 def test_what_may_pass_is_tried_again(client, model_server: Serve, fate: str) -> None:
     server = model_server(lambda messages: "kernel", Mischief(**{fate: 0.6}), seed=3)
     asked = model(server, timeout_s=0.2)
-    answers = [client.call(asked, Prompt("t", (Message("user", f"question {n}"),), "t.md")) for n in range(3)]
+    answers = [client.call(asked, Prompt("t", (Message("user", f"question {n}"),), "t")) for n in range(3)]
     assert {answer.text for answer in answers} == {"kernel"}
     assert sum(answer.attempts for answer in answers) == len(server.requests) > 3
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
-from evokern.completion import Completion, Exhausted, Finish, Message, ModelFailed, NoAnswer, Prompt
+from evokern.completion import Completion, Exhausted, Finish, Flaw, Message, ModelFailed, NoAnswer, Prompt
 from evokern.errors import EvokernError
 from evokern.models.desk import GIVE_UP, Desk
 from evokern.models.ledger import Price
@@ -23,7 +23,7 @@ MODELS = (ModelSettings(name="one"), ModelSettings(name="two", temperature=0.5))
 
 
 def prompt(text: str, sample: int = 0, operator: str = "mutate") -> Prompt:
-    return Prompt(operator, (Message("user", text),), f"{operator}.md", sample)
+    return Prompt(operator, (Message("user", text),), operator, sample)
 
 
 class Scripted:
@@ -145,6 +145,20 @@ def test_a_budget_holds_across_a_crash_and_can_be_raised(archive: Archive, run: 
     assert spent.at(1, 0, "one").ask(prompt("question 0")).text == "answer 1"  # what is paid for stays
     assert desk(archive, run, source, calls=4).at(1, 3, "one").ask(prompt("one more")).text == "answer 4"
     assert len(source.asked) == 4
+
+
+def test_a_flaw_stands_in_the_log_and_neither_a_resumed_nor_a_replayed_search_asks_otherwise(
+    archive: Archive, run: Run
+) -> None:
+    source = Scripted()
+    seat = desk(archive, run, source).at(1, 0, "one")
+    seat.flawed(seat.ask(prompt("a")), Flaw.NO_KERNEL)
+    assert [one.flaw for one in archive.exchanges()] == [Flaw.NO_KERNEL]
+    resumed = desk(archive, run, source).at(1, 0, "one")
+    resumed.flawed(resumed.ask(prompt("a")), Flaw.NO_KERNEL)
+    assert (len(source.asked), len(archive.exchanges())) == (1, 1)
+    replayed = desk(archive, run, Replay(archive.exchanges())).at(1, 0, "two")
+    assert replayed.ask(prompt("a")).text == "answer 1"
 
 
 def test_a_budget_in_dollars_needs_prices(archive: Archive, run: Run) -> None:

@@ -8,7 +8,7 @@ from evokern.completion import Completion, Exhausted, Finish, Message, Prompt
 from evokern.models.ledger import Ledger, Price, spending
 from evokern.settings import BudgetSettings
 
-PROMPT = Prompt("mutate", (Message("user", "x" * 300),), "mutate.md")
+PROMPT = Prompt("mutate", (Message("user", "x" * 300),), "mutate")
 
 
 def completion(tokens: int = 200, usd: float | None = 0.5, finish: Finish = Finish.STOP) -> Completion:

@@ -12,7 +12,7 @@ import pytest
 
 from evokern import machine
 from evokern.backends.cpp import FLAGS, PRELUDE, Cpp, allowed_flag
-from evokern.completion import Completion, Finish, Insight, ModelFailed, NoAnswer, Prompt
+from evokern.completion import Completion, Finish, Flaw, Insight, ModelFailed, NoAnswer, Prompt
 from evokern.errors import EvokernError
 from evokern.kernel import Child, Kernel, Parent, Recipe
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
@@ -44,6 +44,7 @@ class Script:
     def __init__(self, *answers: str | Exception) -> None:
         self.answers = list(answers) or [answer()]
         self.prompts: list[Prompt] = []
+        self.flaws: list[tuple[int, Flaw]] = []
 
     def ask(self, prompt: Prompt, model: str | None = None) -> Completion:
         self.prompts.append(prompt)
@@ -52,6 +53,9 @@ class Script:
             raise said
         finish = Finish.STOP if said else Finish.EMPTY
         return Completion(100 + len(self.prompts), "test/one", said, "", finish, 10, 10, 0, None, 0.1)
+
+    def flawed(self, completion: Completion, flaw: Flaw) -> None:
+        self.flaws.append((completion.id, flaw))
 
     @property
     def question(self) -> str:
@@ -279,16 +283,26 @@ def test_a_failing_edit_goes_back_once_with_what_did_not_match() -> None:
     assert "y[9] = 0;" in models.question
     assert "matches nowhere" in models.question
     assert models.prompts[1].template == "mend"
+    assert models.flaws == [(101, Flaw.EDIT_FAILED)]
     child, models = ask("mutate", wrong)
     assert child is None
     assert len(models.prompts) == 2
+    assert models.flaws == [(101, Flaw.EDIT_FAILED), (102, Flaw.EDIT_FAILED)]
 
 
-@pytest.mark.parametrize(("text", "calls"), [("", 1), ("I would rather not.", 2), ("```cpp\nint x = ", 1)])
-def test_an_answer_without_a_kernel_makes_no_child(text: str, calls: int) -> None:
+@pytest.mark.parametrize(
+    ("text", "calls", "flaw"),
+    [("", 1, Flaw.EMPTY), ("I would rather not.", 2, Flaw.NO_KERNEL), ("```cpp\nint x = ", 1, Flaw.TRUNCATED)],
+)
+def test_an_answer_without_a_kernel_makes_no_child_and_the_log_says_why(text: str, calls: int, flaw: Flaw) -> None:
     child, models = ask("translate", text)
     assert child is None
     assert len(models.prompts) == calls
+    assert models.flaws == [(101 + number, flaw) for number in range(calls)]
+
+
+def test_an_answer_with_a_kernel_has_no_flaw() -> None:
+    assert ask("translate")[1].flaws == []
 
 
 def test_no_answer_is_for_the_engine_to_note() -> None:

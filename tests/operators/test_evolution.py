@@ -96,6 +96,14 @@ def test_there_is_a_front_whose_kernels_descend_from_translations(archive: Path)
         assert {root.child.operator for root in roots} <= {"translate"}
 
 
+def test_the_log_says_why_an_answer_became_no_child(archive: Path) -> None:
+    opened = Archive(archive)
+    used = {one.child.completions[-1] for one in opened.candidates() if one.child.completions}
+    answers = [one for one in opened.exchanges() if one.prompt.operator != "insight"]
+    assert {one.completion.id for one in answers if one.flaw is None} == used
+    assert len({one.flaw for one in answers}) >= 3
+
+
 def test_each_child_names_operator_model_prompt_parents_and_cost(archive: Path) -> None:
     opened = Archive(archive)
     candidates = opened.candidates()

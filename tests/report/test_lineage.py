@@ -33,15 +33,15 @@ def test_a_kernel_that_a_model_wrote_names_it_its_prompt_and_its_cost():
     child = Child(written, "repair", Recipe(written), (Parent(1),), "tiled the rows", completions=(7, 8))
     candidate = Candidate(1, 2, 0, 0, child, (), (measured(3.0),), id=9)
     answer = Completion(7, "openai/a", "", "", Finish.STOP, 100, 20, 0, 0.01, 1.0)
-    prompt = Prompt("repair", (), "repair.md")
+    prompt = Prompt("repair", (), "repair")
     answers = {
         id: Exchange(1, 2, 0, "", prompt, replace(answer, id=id, cost_usd=cost)) for id, cost in ((7, 0.01), (8, 0.02))
     }
     text = lineage.text(candidate, {1: SEED}, answers)
-    assert text.splitlines()[0] == "9  gen 2  2.40x  repair by openai/a (repair.md, $0.0300)  tiled the rows"
+    assert text.splitlines()[0] == "9  gen 2  2.40x  repair by openai/a (repair, $0.0300)  tiled the rows"
     (node, _) = json.loads(lineage.as_json(candidate, {1: SEED}, answers))
-    assert node["answers"][0] == {"model": "openai/a", "template": "repair.md", "tokens": 120, "cost_usd": 0.01}
-    assert "answer 8  openai/a, repair.md: 100 + 20 tokens (0 of reasoning), $0.0200" in sheet.text(
+    assert node["answers"][0] == {"model": "openai/a", "template": "repair", "tokens": 120, "cost_usd": 0.01}
+    assert "answer 8  openai/a, repair: 100 + 20 tokens (0 of reasoning), $0.0200" in sheet.text(
         candidate, list(answers.values())
     )
 

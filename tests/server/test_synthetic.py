@@ -8,7 +8,7 @@ import numpy
 import pytest
 
 from evokern.backends.cpp import Cpp
-from evokern.completion import Completion, Finish, Prompt
+from evokern.completion import Completion, Finish, Flaw, Prompt
 from evokern.kernel import Child, Kernel, Recipe
 from evokern.outcome import Candidate, Evidence
 from evokern.protocols import Conditions, Context
@@ -30,6 +30,8 @@ class Direct:
     def ask(self, prompt: Prompt, model: str | None = None) -> Completion:
         messages = [{"role": message.role, "content": message.text} for message in prompt.messages]
         return Completion(1, "test", self.model.answer(messages), "", Finish.STOP, 1, 1, 0, None, 0.1)
+
+    def flawed(self, completion: Completion, flaw: Flaw) -> None: ...
 
 
 def child(task: str, operator: str, model: Synthetic, seed: int = 0) -> Child | None:
