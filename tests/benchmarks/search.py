@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from evokern.evaluation.client import Judge
 from evokern.evolve import evolve
 from evokern.machine import usable_cores
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity
+from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Status
 from evokern.report import figures
 from evokern.search import begin
 from evokern.settings import Settings, load
@@ -124,6 +124,8 @@ def main() -> None:
         for threads, cache in product(sorted({usable_cores(), 1}, reverse=True), (Cache.COLD, Cache.HOT)):
             for row in remeasured(settings, found, threads, cache):
                 print(row, flush=True)
+                for evidence in row.evaluation.evidence if row.evaluation.status is not Status.PASSED else ():
+                    print(f"  {evidence}", flush=True)
                 rows.append(row)
         for one in found:
             recipe = " -> ".join(map(str, one.champion.child.recipe.steps))
