@@ -24,7 +24,8 @@ TRIES = 8
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 _FATAL = {
-    "AuthenticationError": "check the key, and that it belongs to this provider",
+    "AuthenticationError": "check the key, and that it belongs to this provider; beside an api_base only the key that "
+    "api_key_env names is sent",
     "PermissionDeniedError": "the key is not allowed to use this model; choose another model or key",
     "PaymentRequiredError": "the account has no credit left; top it up or choose another model",
     "NotFoundError": "there is no such model at this address; check its name and api_base",
