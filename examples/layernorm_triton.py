@@ -13,7 +13,7 @@ def layernorm_rows(x, weight, bias, y, N, eps, BLOCK: tl.constexpr):
     for start in range(0, N, BLOCK):
         at = start + columns
         total += tl.load(x + row + at, mask=at < N, other=0.0)
-    mean = tl.div_rn(tl.sum(total), N * 1.0)  # of rows whose elements are equal nothing may be left
+    mean = tl.div_rn(tl.sum(total).to(tl.float32), N * 1.0)  # exact: of equal elements nothing may be left
     squares = tl.zeros([BLOCK], tl.float32)
     for start in range(0, N, BLOCK):
         at = start + columns
