@@ -50,6 +50,25 @@ def test_a_source_cannot_take_files_of_the_machine_in(line: str):
     assert "ermission denied" in made.reason or "file not found" in made.reason
 
 
+READS_ITS_PLACE = """
+import ctypes, os, sys
+from evokern import compiler, nursery
+library = ctypes.CDLL(str(compiler.compile_native(nursery.SHIM, "-O1", shared=True)))
+library.evokern_confine_kernel((ctypes.c_char_p * 1)(sys.argv[1].encode()), 1)
+print(os.listdir(sys.argv[1]))
+"""
+
+
+def test_a_worker_reads_its_place_although_the_folder_above_is_private(tmp_path: Path):
+    """Root's worker becomes a user that nobody is, but not where that user would no longer reach the place."""
+    place = tmp_path / "private" / "packages"
+    place.mkdir(parents=True)
+    (place / "module.py").touch()
+    place.parent.chmod(0o700)
+    done = subprocess.run([sys.executable, "-c", READS_ITS_PLACE, place], capture_output=True, text=True)
+    assert done.stdout == "['module.py']\n", done.stderr
+
+
 DEMAND = "from evokern import compiler, confinement; confinement.demand(compiler.launcher(), trusted={})"
 
 

@@ -129,22 +129,45 @@ inline void hide() {  // from others of the same user; what changes the user's i
     prctl(PR_SET_DUMPABLE, 0);
 }
 
+// Whether a user that nobody is may still read it, and come to it by its path if it is a folder (files are read by
+// their descriptor).
+inline bool anybody_reads(int place) {
+    struct stat here;
+    if (fstat(place, &here) != 0 || !(here.st_mode & S_IROTH)) return false;
+    if (!S_ISDIR(here.st_mode)) return true;
+    int folder = fcntl(place, F_DUPFD_CLOEXEC, 0);
+    for (bool is_open = here.st_mode & S_IXOTH; is_open && folder >= 0;) {
+        const int above = openat(folder, "..", O_PATH | O_CLOEXEC);
+        close(folder);
+        folder = above;
+        struct stat there;
+        if (above < 0 || fstat(above, &there) != 0) break;
+        if (there.st_ino == here.st_ino && there.st_dev == here.st_dev) {
+            close(above);
+            return true;  // the root is its own parent
+        }
+        is_open = there.st_mode & S_IXOTH;
+        here = there;
+    }
+    if (folder >= 0) close(folder);
+    return false;
+}
+
 constexpr unsigned MOST_THREADS = 512;
 
 // For a process that will load a kernel: it may read `files` (libraries or folders, already open), and compute.
 inline Layers for_kernel(std::span<const int> files) {
     Layers reached;
-    bool anybody_reads = true;
+    bool readable = true;
     Places places;
     for (int file : files) {
-        struct stat status;
-        anybody_reads = anybody_reads && fstat(file, &status) == 0 && (status.st_mode & S_IROTH);
+        readable = readable && anybody_reads(file);
         places.allow(file, READ | EXECUTE | LIST);
     }
     places.allow("/sys/devices/system/cpu", READ | LIST);  // OpenMP and the C library count cores
     volunteer_for_memory_shortage();
     limit_threads(MOST_THREADS);
-    reached.own_user = anybody_reads && become_nobody();
+    reached.own_user = readable && become_nobody();
     reached.powerless = drop_capabilities();
     hide();
     reached.landlock = places.enforce();
