@@ -29,7 +29,7 @@ from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, 
 from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUELS, LEAST_PAIRS, Pairs, Plan, derived, speedup
+from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, hopeless, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, RESOURCES, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
@@ -154,11 +154,11 @@ class Judge:
         worker: Worker | None = None,
         held_out: bool = False,
     ) -> Measurement:
-        """The candidate's speed at `shape`: against whom a search meets, PyTorch, or everyone."""
+        """The candidate's speed at `shape`: against whom a search meets, the faster PyTorch, or everyone."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
         met = {
             Fidelity.SCREEN: rivals.names(shape)[:1],
-            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK],
+            Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK][:1],
             Fidelity.CHAMPION: rivals.names(shape),
         }
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
@@ -178,8 +178,8 @@ class Judge:
             speedups.append(speedup(name, several, self.bench.rng))
             candidate_ns += speedups[-1].candidate_samples_ns
         first, floor = speedups[0], rivals.floor(artefact, shape, next(iter(plans.values())), processes)
-        if fidelity is Fidelity.SCREEN:
-            speedups += [derived(first, bridge) for bridge in rivals.over(shape)]
+        if not champion:
+            speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
@@ -189,9 +189,9 @@ class Judge:
         other_artefact, shape = self.rig.artefact(holder), measured.shape
         if isinstance(other_artefact, Evidence):
             return measured
-        few = Plan(LEAST_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)  # processes tell, not calls
-        several = []
-        for _ in range(DUELS):
+        few = Plan(DUEL_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)
+        several: list[Pairs] = []
+        while len(several) < DUELS and not hopeless(several):
             try:
                 with self.bench.runner(CANDIDATE, artefact) as own, self.bench.runner(HOLDER, other_artefact) as other:
                     several.append(sum(self.bench.duel(own, other, shape, few, tally), Pairs()))

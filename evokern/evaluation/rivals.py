@@ -16,7 +16,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import Pairs, Plan, noise_floor, speedup
+from evokern.evaluation.timing import Pairs, Plan, derived, inverted, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
@@ -96,9 +96,11 @@ class Rivals:
     def worker(self, name: str) -> Worker:
         return self._workers[name]
 
-    def over(self, shape: Shape) -> tuple[Speedup, ...]:
-        """The rival that candidates meet over each other one at `shape`."""
-        return self._over.get(shape_label(shape), ())
+    def over(self, name: str, shape: Shape) -> tuple[Speedup, ...]:
+        """A rival over each other one at `shape`, by way of the one that candidates of a search meet."""
+        bridge = self._over.get(shape_label(shape), ())
+        back = [inverted(one) for one in bridge if one.baseline == name]
+        return tuple(derived(back[0], one) for one in bridge if one.baseline != name) if back else bridge
 
     def fresh_yardstick(self) -> Worker:
         """A new process with the yardstick in it; the caller closes it."""

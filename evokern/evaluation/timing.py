@@ -7,7 +7,7 @@ Identical code scored 0.30-2.26 with sequential means, and 1.00 within a few per
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, exp, hypot, log, sqrt
 
 import numpy
@@ -23,6 +23,8 @@ CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
 RESAMPLES = 1000
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
+DUEL_PAIRS = 4
+"""Pairs of windows in each of them: processes tell, not calls."""
 STUDENT_95 = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
@@ -93,6 +95,14 @@ def interval(processes: Sequence[Pairs], rng: numpy.random.Generator) -> tuple[f
     return exp(float(numpy.median(values))), exp(float(low)), exp(float(high))
 
 
+def hopeless(processes: Sequence[Pairs]) -> bool:
+    """Whether a challenger has lost already: it was slower in each of two processes or more.
+
+    Ending a duel early where it is lost, and never where it is won, makes no winner that is none.
+    """
+    return len(processes) >= 2 and all(float(numpy.median(pairs.log_ratios)) < 0 for pairs in processes)
+
+
 def speedup(baseline: str, processes: Sequence[Pairs], rng: numpy.random.Generator) -> Speedup:
     """What pairs say of the candidate against `baseline`; faster is above 1.
 
@@ -114,6 +124,11 @@ def derived(candidate: Speedup, rival: Speedup) -> Speedup:
     up = hypot(log(candidate.high / candidate.ratio), log(rival.high / rival.ratio))
     low, high = ratio * exp(-down), ratio * exp(up)
     return Speedup(rival.baseline, ratio, low, high, rival.baseline_latency_ns, direct=False)
+
+
+def inverted(rival: Speedup) -> Speedup:
+    """The baseline over the rival: seen from the other side, for `derived`."""
+    return replace(rival, ratio=1 / rival.ratio, low=1 / rival.high, high=1 / rival.low, direct=False)
 
 
 def noise_floor(same: Sequence[Pairs], rng: numpy.random.Generator) -> float:

@@ -13,6 +13,7 @@ import pytest
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
 from evokern.evaluation.messages import REPLY, Judged
+from evokern.evaluation.timing import DUEL_PAIRS, DUELS
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
 from evokern.settings import EvaluationSettings
@@ -119,13 +120,14 @@ def test_a_confirmed_kernel_has_more_pairs_from_fresh_processes(judge: Judge) ->
 
 
 def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge: Judge) -> None:
-    met = (
-        judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(edited("/ N + eps", "/ N + 0 + eps")))
-        .measurements[0]
-        .over(HOLDER)
-    )
-    assert met is not None
-    assert len(met.candidate_samples_ns) >= 5 * 6
+    idle = "volatile double idle = 0; for (int i = 0; i < 10000; ++i) idle += i;\n double squares = 0;"
+    slower = Kernel(edited("double squares = 0;", idle))
+    won = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, slower).measurements[0].over(HOLDER)
+    lost = judge.evaluate(slower, Fidelity.CONFIRM, Kernel(HONEST)).measurements[0].over(HOLDER)
+    assert won is not None
+    assert lost is not None
+    assert len(won.candidate_samples_ns) == DUELS * DUEL_PAIRS
+    assert len(lost.candidate_samples_ns) < len(won.candidate_samples_ns)
     fallen = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(before("std::abort();")))
     assert fallen.status is Status.PASSED
     assert fallen.measurements[0].over(HOLDER) is None

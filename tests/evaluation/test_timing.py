@@ -5,7 +5,17 @@ from math import exp, log
 import numpy
 import pytest
 
-from evokern.evaluation.timing import LEAST_PAIRS, Pairs, derived, interval, noise_floor, plan, speedup
+from evokern.evaluation.timing import (
+    LEAST_PAIRS,
+    Pairs,
+    derived,
+    hopeless,
+    interval,
+    inverted,
+    noise_floor,
+    plan,
+    speedup,
+)
 from evokern.outcome import Speedup
 
 
@@ -66,6 +76,22 @@ def test_a_derived_speedup_is_the_product_and_less_certain_than_either() -> None
     assert found.ratio == pytest.approx(3.0)
     assert found.high / found.ratio > max(2.1 / 2.0, 1.6 / 1.5)
     assert found.low / found.ratio < min(1.9 / 2.0, 1.4 / 1.5)
+
+
+def test_a_bridge_leads_back_to_where_it_came_from() -> None:
+    bridge = Speedup("compile", 1.5, 1.4, 1.6, 3e6)
+    back = derived(inverted(bridge), bridge)
+    assert back.ratio == pytest.approx(1.0)
+    assert log(back.high) == pytest.approx(-log(back.low))
+    assert not back.direct
+
+
+def test_a_duel_is_lost_after_two_slower_processes_and_never_after_one_or_a_faster_one() -> None:
+    slower, faster = Pairs((2.0, 2.0), (1.9, 1.8)), Pairs((2.0, 2.0), (2.1, 2.2))
+    assert hopeless([slower, slower])
+    assert not hopeless([slower])
+    assert not hopeless([slower, faster])
+    assert not hopeless([])
 
 
 def test_the_noise_floor_covers_a_bias_of_identical_code() -> None:
