@@ -277,6 +277,8 @@ class Site:
     """Survives unrelated edits (`Step.site`)."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Option → its possible values; a step fixes one value for each."""
+    weight: float = 1.0
+    """How likely it is drawn, beside the rewrite's other sites in the kernel."""
 
 
 @runtime_checkable

@@ -1,5 +1,9 @@
 """Survival and parent choice: NSGA-II (Deb et al. 2002) through DEAP, over the objectives of `front.py`.
 
+Errors count by powers of two here: one within a factor of two is no merit that a slow kernel should be kept for
+(M. Laumanns, L. Thiele, K. Deb and E. Zitzler, "Combining convergence and diversity in evolutionary multiobjective
+optimization", Evolutionary Computation 10(3), 2002: a front is kept on a grid). The front that people see is exact.
+
 DEAP draws from Python's global generator in its tournament; ours is given one, so that a run repeats.
 """
 
@@ -7,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil, log2
 
 import numpy
 from deap import base, tools
@@ -61,8 +66,13 @@ def migrate(islands: Sequence[Island], emigrants: int = 2) -> tuple[Island, ...]
 
 def _rank(candidates: Sequence[Candidate], size: int) -> list[_Ranked]:
     distinct = {c.child.kernel.normal_hash: c for c in reversed(candidates) if c.merit is not None}
-    pool = [_Ranked(candidate, _Fitness(objectives(candidate))) for candidate in reversed(distinct.values())]
+    pool = [_Ranked(candidate, _Fitness(_on_grid(candidate))) for candidate in reversed(distinct.values())]
     return list(tools.selNSGA2(pool, min(size, len(pool)), nd="log")) if pool else []
+
+
+def _on_grid(candidate: Candidate) -> tuple[float, float]:
+    speedup, error = objectives(candidate)
+    return speedup, 2.0 ** ceil(log2(error)) if error else 0.0
 
 
 def _beats(one: _Fitness, other: _Fitness) -> bool:

@@ -106,11 +106,12 @@ def _likely_step(kernel: Kernel, replay: Replayer, odds: dict[str, float], rng: 
 
 
 def _step(kernel: Kernel, name: str, replay: Replayer, rng: numpy.random.Generator) -> Step | None:
-    """A step of the rewrite `name` at any of its sites, with any of the options there."""
+    """A step of the rewrite `name` at one of its sites, drawn by their weights, with any of the options there."""
     sites = replay.sites(kernel, name)
     if not sites:
         return None
-    site = sites[int(rng.integers(len(sites)))]
+    weights = numpy.array([site.weight for site in sites])
+    site = sites[int(rng.choice(len(sites), p=weights / weights.sum()))]
     options = tuple((option, values[int(rng.integers(len(values)))]) for option, values in site.options.items())
     return Step(name, site.label, options)
 

@@ -27,6 +27,14 @@ def test_the_fast_and_the_accurate_survive_the_dominated_does_not() -> None:
     assert {survivor.id for survivor in survive([dominated, fast, accurate], 2)} == {1, 2}
 
 
+def test_a_little_accuracy_is_no_merit_that_a_slow_kernel_is_kept_for() -> None:
+    slow, fast = candidate(1, 0.1, 1.34), candidate(2, 1.5, 1.54)
+    assert survive([slow, fast], 1) == (fast,)
+    assert [one.id for one in front([slow, fast])] == [2, 1]
+    exact = candidate(3, 0.1, 0.9)
+    assert exact in survive([slow, fast, exact], 2)
+
+
 def test_failures_and_second_copies_of_a_source_do_not_survive() -> None:
     first, copy, failed = (
         candidate(1, 2.0, 2.0, "int a;"),

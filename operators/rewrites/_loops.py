@@ -34,6 +34,10 @@ class LoopRewrite(ABC):
     def choices(self, at: LoopPlace) -> Choices | None:
         """The options at a loop; None when the rewrite does not apply there."""
 
+    def weight(self, at: LoopPlace) -> float:  # noqa: ARG002 - a subclass looks
+        """How promising a loop is beside the others (`Site.weight`)."""
+        return 1.0
+
     @abstractmethod
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         """The edits that apply it at a loop, for options that `choices` offered."""
@@ -42,8 +46,8 @@ class LoopRewrite(ABC):
         syntax = parse(kernel)
         dependences = Dependences(syntax, task)
         places = [LoopPlace(syntax, loop, dependences, task) for loop in syntax.loops if _is_open(syntax, loop)]
-        found = ((place.loop, self.choices(place)) for place in places)
-        return [Site(loop.label, choices) for loop, choices in found if choices is not None]
+        found = ((place, self.choices(place)) for place in places)
+        return [Site(at.loop.label, choices, self.weight(at)) for at, choices in found if choices is not None]
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
         syntax = parse(kernel)

@@ -8,6 +8,8 @@ from evokern.syntax import Edit, Loop, Syntax, is_pragma
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_parallel, pragma_before
 
+_INNER_WEIGHT = 1 / 8
+"""Of a loop inside one that can be parallelised as well: threads would meet again in each iteration of that one."""
 _SCHEDULES = ("static", "static, 1", "static, 16", "dynamic, 1", "dynamic, 8", "dynamic, 64", "guided")
 
 
@@ -29,6 +31,10 @@ class Parallelise(LoopRewrite):
         collapse = ("1", "2") if deeper and inner and dependences.independent(inner) else ("1",)
         return {"schedule": _SCHEDULES, "collapse": collapse}
 
+    def weight(self, at: LoopPlace) -> float:
+        around = (loop for loop in at.syntax.loops if at.loop.within(loop))
+        return _INNER_WEIGHT ** sum(at.dependences.independent(loop) and not _runs_once(at, loop) for loop in around)
+
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         syntax, loop = at.syntax, at.loop
         collapse = "" if chosen["collapse"] == "1" else f" collapse({chosen['collapse']})"
@@ -40,6 +46,11 @@ def _only_loop(syntax: Syntax, loop: Loop) -> Loop | None:
     code = [node for node in loop.statements if node.type != "comment" and not is_pragma(node)]
     inner = [other for other in syntax.loops if len(code) == 1 and other.node.id == code[0].id]
     return inner[0] if inner else None
+
+
+def _runs_once(at: LoopPlace, loop: Loop) -> bool:
+    """Whether it does at every timed shape."""
+    return bool(at.task.time) and loop.lower == "0" and all(shape.get(loop.upper, 2) == 1 for shape in at.task.time)
 
 
 PLUGIN = Parallelise

@@ -175,3 +175,13 @@ def run(libraries: list[Path], task: Task, shapes: list[dict[str, int]], folder:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, f"a kernel crashed after {len(done.stdout.split())} kernels\n{done.stderr[-2000:]}"
     return [float(word) for word in done.stdout.split()]
+
+
+def test_threads_are_drawn_for_outer_loops_first_unless_those_run_once() -> None:
+    weights = {
+        name: {site.label: site.weight for site in REWRITES["parallelise"].sites(settings.seeds[0], settings.task)}
+        for name in ("bias_gelu_residual", "selective_scan")
+        for settings in [load(EXAMPLES / f"{name}.yaml")]
+    }
+    assert weights["bias_gelu_residual"]["m[y]"] > weights["bias_gelu_residual"]["m/n[y]"]
+    assert set(weights["selective_scan"].values()) == {1.0}
