@@ -113,7 +113,7 @@ def context(
     passing = sorted((one for one in history if one.speedup), key=lambda one: -(one.speedup or 0))
     conditions = Conditions("cpp", SIGNATURE, machine.describe(), 2, Cache.COLD, prompts or {})
     return Context(
-        TASK, tuple(passing[: operator.arity]), tuple(history), {}, numpy.random.default_rng(seed), models, insights,
+        TASK, tuple(passing[: operator.arity[1]]), tuple(history), {}, numpy.random.default_rng(seed), models, insights,
         conditions, 1, index,
     )  # fmt: skip
 
@@ -128,7 +128,7 @@ EDITING = ["crossover", "mutate", "repair"]
 KIN = {
     "translate": (),
     "mutate": (Parent(2, "base"),),
-    "crossover": (Parent(2, "base"), Parent(4, "donor")),
+    "crossover": (Parent(2, "base"), *(Parent(number, "donor") for number in (4, 1, 5))),
     "repair": (Parent(3, "failed"), Parent(1, "base")),
     "metagenerate": (Parent(2, "base"), *(Parent(number, "inspiration") for number in (4, 1, 5))),
 }
@@ -205,8 +205,26 @@ def test_mutation_tells_what_was_tried_on_the_parent() -> None:
 
 def test_crossover_compares_by_shape() -> None:
     _, models = ask("crossover")
-    assert "| M=4096 N=1024 | 714.3 us | 769.2 us | kernel 1.2 |" in models.question
-    assert "| error | 1.25 | 1.25 | - |" in models.question
+    assert "| shape | kernel 1.2 | kernel 1.4 | kernel 1.1 | kernel 1.5 | ahead |" in models.question
+    assert "| M=4096 N=1024 | 714.3 us | 769.2 us | 833.3 us | 909.1 us | kernel 1.2 |" in models.question
+    assert "| error | 1.25 | 1.25 | 1.25 | 1.25 | - |" in models.question
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_crossover_takes_as_many_parents_as_it_is_given(count: int) -> None:
+    child, models = ask("crossover", history=tuple(passed(1 + n, 1.5 - n / 10) for n in range(count)))
+    assert child is not None
+    assert child.parents == (Parent(1, "base"), *(Parent(2 + n, "donor") for n in range(count - 1)))
+    assert models.question.startswith(f"These {count} kernels solve the task")
+    assert all(source(1 + n) in models.question for n in range(count))
+
+
+def test_crossover_takes_the_best_of_each_source() -> None:
+    twin = passed(2, 1.4, recipe=Recipe(Kernel(source(1))))
+    child, models = ask("crossover", history=(passed(1, 1.2), twin, passed(3, 1.3)))
+    assert child is not None
+    assert child.parents == (Parent(2, "base"), Parent(3, "donor"))
+    assert "kernel 1.1" not in models.question
 
 
 def test_crossover_leaves_siblings_by_rewrites_to_the_recipes() -> None:
