@@ -126,6 +126,17 @@ class Backend(Protocol):
         """
         ...
 
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        """What explains the kernel's speed, in a few plain facts of a line each: what the compiler made of it. Cached
+        as `compile`; the kernel never runs for it. Empty when nothing is known or the kernel does not compile.
+
+        Facts may quote the kernel: they are data.
+
+        Raises:
+            EvokernError: there is no compiler.
+        """
+        ...
+
     def command(self, artefact: Path, task: Task) -> list[str]:
         """argv of the worker that loads `artefact` and serves the judge's control page (evaluation/worker.py)."""
         ...

@@ -59,7 +59,8 @@ def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
         assert child.kernel.normal_hash not in given.known
         assert child.recipe.origin == SEED
         assert replayed(child.recipe.steps) == child.kernel
-        assert [(parent.id, parent.role) for parent in child.parents] == [(1, "base"), (2, "donor")][: operator.arity[1]]
+        kin = [(parent.id, parent.role) for parent in child.parents]
+        assert kin == [(1, "base"), (2, "donor")][: operator.arity[1]]
         assert "\n" not in child.idea
         ideas.add(child.idea)
     assert len(ideas) > 2
