@@ -193,7 +193,6 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
     """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails."""
-    environment = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     limits = (
         f"ulimit -S -t {CPU_LIMIT_S}; ulimit -H -t {CPU_LIMIT_S + 5}; ulimit -v {MEMORY_LIMIT_BYTES >> 10}; "
         f"ulimit -f {output_limit_bytes >> 9}; ulimit -c 0"
@@ -202,7 +201,7 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
         process = subprocess.Popen(
             ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *command],
             cwd=folder,
-            env={**environment, "LC_ALL": "C", "TMPDIR": str(folder)},
+            env={**machine.bare_environment(), "TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from evokern import machine
 from evokern.errors import EvokernError
 
 LAUNCHER = Path(__file__).parent / "evaluation" / "native" / "launcher.cpp"
@@ -99,7 +100,8 @@ def examine(launcher: Path) -> Confinement:
     Args:
         launcher: the compiled `LAUNCHER` (`compiler.launcher`).
     """
-    done = subprocess.run([launcher], capture_output=True, text=True, check=True, timeout=10)
+    bare = machine.bare_environment()
+    done = subprocess.run([launcher], capture_output=True, text=True, check=True, timeout=10, env=bare)
     own_user, powerless, landlock, filtered = map(int, done.stdout.split())
     return Confinement(bool(own_user), bool(powerless), landlock, bool(filtered))
 
@@ -136,7 +138,7 @@ def _described(command: tuple[str, ...]) -> list[str]:
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             ["/bin/sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", *question],
-            env={**os.environ, "LC_ALL": "C"},
+            env=machine.bare_environment(),
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from evokern import compiler, confinement
 from evokern.errors import EvokernError
-from evokern.machine import cache_folder
+from evokern.machine import bare_environment, cache_folder
 
 START_S, PATIENCE_S = 120, 150
 QUOTED_BYTES = 6000
@@ -202,7 +202,11 @@ def _wait_for_end(reading: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    own = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     path = os.pathsep.join(filter(None, sys.path))
-    return own | {"PYTHONPATH": path, "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
-                  "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+    return bare_environment() | {
+        "PYTHONPATH": path,
+        "LC_ALL": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

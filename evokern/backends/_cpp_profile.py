@@ -74,15 +74,15 @@ def facts(source: str, remarks: str, assembly: str) -> tuple[str, ...]:
         remarks: what the compiler said of its loops (`compiler.Listing`).
         assembly: what it made of them.
     """
-    lines = source.splitlines()
+    lines, loops = source.splitlines(), _loops(remarks)
     widths, failures, sums = defaultdict[str, list[int]](list), defaultdict[str, list[int]](list), list[int]()
-    for line, loop in sorted(_loops(remarks).items()):
+    for line, loop in sorted(loops.items()):
         if line > len(lines) or lines[line - 1].lstrip().startswith("#"):
             continue  # what a pragma adds around a loop
         if loop.width:
             widths[f"{loop.width} elements at a time" if loop.counted else f"{loop.width}-bit vectors"].append(line)
             sums += [line] if loop.in_order else []
-        elif not _holds_another(source, line):
+        elif not any(line < other <= _end(source, line) for other in loops):  # the inner one is what matters
             failures[loop.why].append(line)
     called = _called_in_loops(assembly)
     found = [
@@ -126,19 +126,19 @@ def _plain(reasons: Sequence[str]) -> str:
     return _UNTOLD
 
 
-def _holds_another(source: str, line: int) -> bool:
-    """Whether a loop stands in the loop that begins at `line`: then that one is what matters."""
+def _end(source: str, line: int) -> int:
+    """The line where the loop that begins at `line` ends."""
     text = _NO_CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), source)
     rest = "".join(text.splitlines(keepends=True)[line - 1 :])
     head = _LOOP.search(rest)
     if head is None:
-        return False
+        return line
     depth = 0
     for place, letter in enumerate(rest[head.end() - 1 :], start=head.end() - 1):
         depth += (letter in "({") - (letter in ")}")
         if depth < 0 or (depth == 0 and letter in "};"):
-            return _LOOP.search(rest, head.end(), place) is not None
-    return False
+            return line + rest.count("\n", 0, place)
+    return line
 
 
 def _called_in_loops(assembly: str) -> list[str]:

@@ -60,6 +60,12 @@ def test_of_loops_in_loops_only_the_inner_is_told():
     assert "3" not in told
 
 
+@needs_gcc
+def test_a_loop_whose_inner_loop_was_unrolled_stands_for_it():
+    inner = "        for (int k = 0; k < 3; ++k) if (y[n] < x[n + k]) { y[0] = k; return; }\n"
+    assert "it has branches or an early exit): line 3" in profile(f"{LOOP}{{\n{inner}    }}\n")
+
+
 def test_threads_are_no_calls_of_a_kernel():
     told = profile(f"    #pragma omp parallel for\n{LOOP}y[n] = std::exp(x[n]);\n")
     assert "called in loops: expf" in told
