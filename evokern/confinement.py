@@ -1,8 +1,8 @@
 """What this machine can take away from processes that run what a machine wrote: the layers, and what each is for.
 
 The layers themselves are native/confine.h; every kernel's process and every compiler of kernels puts on all that there
-are. This only asks which those are, for `evokern doctor`, says what a compiler must still be able to read, and hides
-the processes that kernels must not see.
+are. This only asks which those are, for `evokern doctor`, says what a compiler must still be able to read, reads what
+such a process left behind, and hides the processes that kernels must not see.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import functools
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from evokern import machine
 from evokern.errors import EvokernError
 
 LAUNCHER = Path(__file__).parent / "evaluation" / "native" / "launcher.cpp"
 PATIENCE_S = 10
+ANSWER_BYTES = 64 << 20
 _PR_SET_DUMPABLE = 4
 SYSTEM_PLACES = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
 
@@ -97,9 +100,20 @@ def examine(launcher: Path) -> Confinement:
     Args:
         launcher: the compiled `LAUNCHER` (`compiler.launcher`).
     """
-    done = subprocess.run([launcher], capture_output=True, text=True, check=True, timeout=10)
+    bare = machine.bare_environment()
+    done = subprocess.run([launcher], capture_output=True, text=True, check=True, timeout=10, env=bare)
     own_user, powerless, landlock, filtered = map(int, done.stdout.split())
     return Confinement(bool(own_user), bool(powerless), landlock, bool(filtered))
+
+
+def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
+    """At most `limit` bytes of a regular file that an untrusted process may have made; empty when it is none."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            return stream.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    except OSError:
+        return b""
 
 
 @functools.cache
@@ -124,7 +138,7 @@ def _described(command: tuple[str, ...]) -> list[str]:
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
             ["/bin/sh", "-c", 'ulimit -f 2048; exec "$@"', "sh", *question],
-            env={**os.environ, "LC_ALL": "C"},
+            env=machine.bare_environment(),
             stdin=subprocess.DEVNULL,
             stdout=words,
             stderr=words,

@@ -57,6 +57,11 @@ def describe() -> Machine:
     )
 
 
+def bare_environment() -> dict[str, str]:
+    """What compilers and tools get of this process's environment, which may hold keys: where programs are."""
+    return {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ} | {"LC_ALL": "C"}
+
+
 def usable_cores() -> int:
     """Logical cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -139,7 +144,7 @@ def _gpus() -> tuple[str, ...]:
 
 def _first_lines(command: list[str]) -> tuple[str, ...]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=bare_environment())
     except (OSError, subprocess.SubprocessError):
         return ("",)
     return tuple(done.stdout.strip().splitlines()) or ("",)

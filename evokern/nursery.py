@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -27,11 +26,10 @@ from pathlib import Path
 
 from evokern import compiler, confinement
 from evokern.errors import EvokernError
-from evokern.machine import cache_folder
+from evokern.machine import bare_environment, cache_folder
 
 START_S, PATIENCE_S = 120, 150
 QUOTED_BYTES = 6000
-ANSWER_BYTES = 64 << 20
 SHIM = confinement.LAUNCHER.with_name("python_worker.cpp")
 _PR_SET_CHILD_SUBREAPER = 36
 _CUDA_PLACES = ("/usr/local/cuda",)
@@ -95,7 +93,7 @@ class Nursery:
             os.close(reading)
         if (folder / "answer.json").is_file():
             return None
-        words = read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
+        words = confinement.read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
         printable = "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
         return printable.strip() or "the compiler was killed: too much time or memory"
 
@@ -184,16 +182,6 @@ def write_whole(file: Path, content: bytes) -> None:
         raise EvokernError(f"expected to write compiled kernels to {file.parent}: {error}") from error
 
 
-def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
-    """At most `limit` bytes of a regular file that an untrusted process may have made; empty when it is none."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
-            return stream.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
-
-
 @functools.cache
 def readable_places() -> tuple[str, ...]:
     """What a confined Python must be able to read: its own library, the system's, and the compilers' packages."""
@@ -214,7 +202,11 @@ def _wait_for_end(reading: int) -> None:
 
 
 def _environment() -> dict[str, str]:
-    own = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     path = os.pathsep.join(filter(None, sys.path))
-    return own | {"PYTHONPATH": path, "LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
-                  "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
+    return bare_environment() | {
+        "PYTHONPATH": path,
+        "LC_ALL": "C.UTF-8",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -21,7 +21,7 @@ from evokern.verification import Verification
 LAG = 2
 """Places ahead of the last decided one, per call in flight: as many again may wait for compiler and judge."""
 GLANCE_S = 0.1
-"""How often a wait for models looks up whether the search was stopped."""
+"""How often a wait for models looks up whether the search was stopped, or its time is over."""
 
 
 class Pipeline:
@@ -40,7 +40,7 @@ class Pipeline:
         generations: int,
         is_stopped: Callable[[], bool],
     ) -> None:
-        """`generations`: the last one to propose for."""
+        """`generations`: the last one to propose for. `is_stopped`: nothing more is to be waited for or judged."""
         self._records, self._proposer, self._verification, self._desk = records, proposer, verification, desk
         self._birth, self._stream, self._given, self._is_stopped = birth, stream, given, is_stopped
         self._lag = LAG * in_flight

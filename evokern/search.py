@@ -84,7 +84,7 @@ class Search:
         else:
             search = self.settings.search
             self._flow = Pipeline(
-                *parts, self._desk, search.in_flight, search.generations, is_stopped=lambda: self.stopped
+                *parts, self._desk, search.in_flight, search.generations, is_stopped=lambda: not self.goes_on
             )
         if self._evaluator is None:
             yardstick = self.settings.seeds[0] if self.settings.seeds else None

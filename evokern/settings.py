@@ -92,7 +92,8 @@ class ModelSettings(Section):
     max_tokens: int = Field(default=16384, ge=1)
     """Longest answer, reasoning included."""
     timeout_s: float = Field(default=300, gt=0, allow_inf_nan=False)
-    """Seconds until a request without an answer is given up and sent again."""
+    """Most seconds until a request without an answer is given up and sent again; fewer once the model has answered:
+    four times its slowest answer, 60 at least."""
     usd_per_million_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Price of a million tokens of prompts; litellm's own list when left out."""
     usd_per_million_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)

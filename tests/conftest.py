@@ -12,6 +12,6 @@ from tests.server.server import ModelServer
 
 @pytest.fixture
 def model_server() -> Iterator[Callable[..., ModelServer]]:
-    """``model_server(answer, mischief, latency_s=..., seed=..., key=...)`` serves until the test ends."""
+    """``model_server(answer, mischief, latency_s=..., seed=..., ...)`` serves until the test ends."""
     with ExitStack() as serving:
         yield lambda *arguments, **options: serving.enter_context(ModelServer(*arguments, **options))

@@ -11,12 +11,16 @@ import os
 import random
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from evokern.completion import Completion, Finish, ModelFailed, Prompt
 from evokern.errors import EvokernError
 from evokern.models.keys import key_for, scrubbed
 from evokern.models.ledger import Price
+from evokern.models.patience import Patience, asked_pause_s
 from evokern.settings import ModelSettings
 
 TRIES = 8
@@ -34,6 +38,7 @@ _FATAL = {
 """litellm's exceptions that no further call can cure, and what to do about each."""
 _HOPELESS = ("BadRequestError", "UnprocessableEntityError")
 """The same request would fail again, another may not: too long a context, refused contents, a setting that it lacks."""
+_TIMEOUTS = ("TimeoutError", "Timeout")
 _FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
 
 
@@ -50,7 +55,8 @@ class Client:
         litellm.telemetry = False
         logging.getLogger("LiteLLM").disabled = True  # what it logs may quote a request, key and all
         self._litellm: Any = litellm
-        self._stopping = False
+        self._patience = Patience()
+        self._stopping = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="models", daemon=True)
         self._thread.start()
@@ -105,12 +111,12 @@ class Client:
         return asyncio.run_coroutine_threadsafe(self._call(model, prompt), self._loop).result()
 
     def stop(self) -> None:
-        """Calls in flight are awaited, because they will be paid for, but no longer tried again."""
-        self._stopping = True
+        """Calls in flight are awaited, because they will be paid for, but no longer tried again: pauses end now."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
 
     def close(self) -> None:
         """Gives up the calls in flight and ends the thread; closing twice is harmless."""
-        self._stopping = True
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -127,20 +133,34 @@ class Client:
     async def _call(self, model: ModelSettings, prompt: Prompt) -> Completion:
         request = self._request(model, prompt)
         jitter = random.Random(f"{model.name} {prompt.sample} {prompt.messages}")
+        in_vain = 0
         for attempt in range(1, TRIES + 1):
-            began = time.monotonic()
+            began, patience_s = time.monotonic(), self._patience.wait_s(model.name, model.timeout_s, in_vain)
             try:
-                response = await asyncio.wait_for(self._litellm.acompletion(**request), model.timeout_s)
+                answering = self._litellm.acompletion(**request, timeout=patience_s)
+                response = await asyncio.wait_for(answering, patience_s)
+                self._patience.answered(model.name, time.monotonic() - began)
                 return self._completion(model, response, time.monotonic() - began, attempt)
             except Exception as error:  # the boundary to a library and a network that may raise anything
                 names = [kind.__name__ for kind in type(error).__mro__]
                 if advice := next((_FATAL[name] for name in names if name in _FATAL), None):
                     raise self._fatal(model, error, advice) from None
                 what = scrubbed(f"{names[0]}: {error}", model)
-                if attempt == TRIES or self._stopping or any(name in _HOPELESS for name in names):
-                    raise ModelFailed(f"{model.name}, try {attempt}: {what}", attempt) from None
-            await asyncio.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1)) * jitter.uniform(0.5, 1.0))
+                failure = ModelFailed(f"{model.name}, try {attempt}: {what}", attempt)
+                if attempt == TRIES or any(name in _HOPELESS for name in names):
+                    raise failure from None
+                in_vain += any(name in _TIMEOUTS for name in names)
+                asked_s = asked_pause_s(_headers(error), datetime.now(UTC))
+            own_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1)) * jitter.uniform(0.5, 1.0)
+            await self._pause(max(own_s, asked_s))
+            if self._stopping.is_set():
+                raise failure
         raise AssertionError("the last try returns or raises")
+
+    async def _pause(self, seconds: float) -> None:
+        """Ends early when the client is to stop: no pause outlasts the search or its budget of time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _request(self, model: ModelSettings, prompt: Prompt) -> dict[str, Any]:
         optional = {
@@ -153,7 +173,6 @@ class Client:
             "model": model.name,
             "messages": [{"role": message.role, "content": message.text} for message in prompt.messages],
             "max_tokens": model.max_tokens,
-            "timeout": model.timeout_s,
             "max_retries": 0,
             "num_retries": 0,
             **{name: value for name, value in optional.items() if value is not None},
@@ -181,3 +200,9 @@ class Client:
 
     def _fatal(self, model: ModelSettings, error: Exception, advice: str) -> EvokernError:
         return EvokernError(f"model {model.name}: {advice} ({scrubbed(str(error), model).strip()})")
+
+
+def _headers(error: Exception) -> Mapping[str, str]:
+    """Of the answer that litellm made `error` from; none where there was no answer."""
+    response = getattr(error, "response", None)
+    return getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}

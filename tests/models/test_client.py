@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
 from evokern.completion import Finish, Message, ModelFailed, Prompt
 from evokern.errors import EvokernError
 from evokern.models import client as module
+from evokern.models import patience
 from evokern.models.client import Client
+from evokern.models.patience import LONGEST_ASKED_S
 from evokern.settings import ModelSettings
 from tests.server.server import Mischief, ModelServer
 
@@ -53,7 +58,7 @@ def test_the_cost_is_that_of_the_stated_prices_else_of_litellm_s_list_else_unkno
     assert client.call(model(server), PROMPT).cost_usd is None
 
 
-@pytest.mark.parametrize("fate", ["rate_limited", "broken", "dropped", "garbled", "hung"])
+@pytest.mark.parametrize("fate", ["rate_limited", "broken", "unavailable", "dropped", "garbled", "hung"])
 def test_what_may_pass_is_tried_again(client, model_server: Serve, fate: str) -> None:
     server = model_server(lambda messages: "kernel", Mischief(**{fate: 0.6}), seed=3)
     asked = model(server, timeout_s=0.2)
@@ -67,6 +72,55 @@ def test_what_does_not_pass_is_a_failure_with_its_reason(client, model_server: S
     with pytest.raises(ModelFailed, match=r"openai/test, try 8: RateLimitError.*too many requests") as failure:
         client.call(model(server), PROMPT)
     assert failure.value.attempts == len(server.requests) == 8
+
+
+@pytest.mark.parametrize("fate", ["rate_limited", "unavailable"])
+@pytest.mark.parametrize("asked", ["7", "date", "100000"])
+def test_a_server_that_asks_for_a_pause_gets_it_within_a_bound(
+    client, model_server: Serve, monkeypatch: pytest.MonkeyPatch, fate: str, asked: str
+) -> None:
+    paused: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(client, "_pause", pause)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=50), usegmt=True)
+    header = date if asked == "date" else asked
+    server = model_server(lambda messages: "kernel", Mischief(**{fate: 1.0}), retry_after=header)
+    with pytest.raises(ModelFailed):
+        client.call(model(server), PROMPT)
+    assert len(paused) == module.TRIES - 1
+    least, most = {"7": (7, 7), "date": (1, 50), "100000": (LONGEST_ASKED_S, LONGEST_ASKED_S)}[asked]
+    assert all(least <= seconds <= most for seconds in paused)
+
+
+def test_a_pause_ends_when_the_search_does(model_server: Serve) -> None:
+    stopping = Client()
+    server = model_server(lambda messages: "kernel", Mischief(rate_limited=1.0), retry_after="100")
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(stopping.call, model(server), PROMPT)
+        while not server.requests:
+            pass
+        stopping.stop()
+        with pytest.raises(ModelFailed, match="too many requests"):
+            call.result()
+    stopping.close()
+    assert len(server.requests) == 1
+
+
+def test_who_has_answered_before_is_not_waited_for_as_long_as_a_stranger(
+    model_server: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "LEAST_S", 0.2)
+    monkeypatch.setattr(patience, "MULTIPLE", 1.0)
+    fresh = Client()
+    fresh.call(model(model_server(lambda messages: "kernel")), PROMPT)
+    server = model_server(lambda messages: "kernel", Mischief(hung=0.6), seed=3)
+    answers = [fresh.call(model(server), Prompt("t", (Message("user", f"question {n}"),), "t")) for n in range(3)]
+    fresh.close()
+    assert server.fates()["hung"]  # each for 300 s, if it were not for what the model has shown
+    assert {answer.text for answer in answers} == {"kernel"}
 
 
 def test_a_prompt_that_is_too_long_is_not_sent_again(client, model_server: Serve) -> None:

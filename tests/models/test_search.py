@@ -201,6 +201,14 @@ def test_a_budget_of_device_time_ends_the_search(model_server: Serve, tmp_path: 
     assert sum(evaluation.judge_s for one in history for evaluation in one.evaluations) == 6.0
 
 
+def test_a_budget_of_time_ends_the_search_though_every_model_asks_for_patience(model_server: Serve, tmp_path: Path):
+    server = model_server(another_kernel, Mischief(rate_limited=1.0), retry_after="100")
+    history = finish(begin(settings(server, budget__time_s=0.5), tmp_path / "a.db", Judge()))
+    assert [one.child.operator for one in history] == ["seed"]
+    with Archive(tmp_path / "a.db") as archive:
+        assert {one.completion.finish for one in archive.exchanges()} == {Finish.FAILED}
+
+
 def test_without_a_seed_generation_0_is_paid_for_within_the_budget(model_server: Serve, tmp_path: Path):
     server = model_server(another_kernel)
     seedless = settings(server, search__operators=["ask_from_nothing"], budget__evaluations=2, budget__calls=4)

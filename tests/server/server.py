@@ -32,6 +32,8 @@ class Mischief:
     """429."""
     broken: float = 0.0
     """500."""
+    unavailable: float = 0.0
+    """503."""
     hung: float = 0.0
     """No answer until the client gives up."""
     dropped: float = 0.0
@@ -70,10 +72,18 @@ class ModelServer:
     """Serves from a thread while its ``with`` block runs."""
 
     def __init__(
-        self, answer: Answer, mischief: Mischief | None = None, *, latency_s: float = 0.0, seed: int = 0, key: str = ""
+        self,
+        answer: Answer,
+        mischief: Mischief | None = None,
+        *,
+        latency_s: float = 0.0,
+        seed: int = 0,
+        key: str = "",
+        retry_after: str = "",
     ) -> None:
-        """`key`: requests without it get a 401. Any model is known but ``unknown``, which gets a 404."""
-        self.answer, self.mischief = answer, mischief or Mischief()
+        """`key`: requests without it get a 401. Any model is known but ``unknown``, which gets a 404. `retry_after`:
+        the header that 429 and 503 come with."""
+        self.answer, self.mischief, self.retry_after = answer, mischief or Mischief(), retry_after
         self.latency_s, self.seed, self.key = latency_s, seed, key
         self.requests: list[Request] = []
         self.prompt_tokens = self.completion_tokens = self.answered = 0
@@ -182,6 +192,7 @@ def tokens(text: str) -> int:
 _ERRORS = {
     "rate_limited": (429, "rate_limit_exceeded", "too many requests"),
     "broken": (500, "server_error", "the server had an error"),
+    "unavailable": (503, "overloaded", "the server is overloaded"),
     "unauthorized": (401, "invalid_api_key", "Incorrect API key provided: {key}"),
     "unknown": (404, "model_not_found", "The model does not exist or you do not have access to it"),
     "overflowing": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
@@ -227,6 +238,8 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(promised or len(body)))
+            if server.retry_after and status in (429, 503):
+                self.send_header("Retry-After", server.retry_after)
             self.end_headers()
             self.wfile.write(body)
             self.wfile.flush()

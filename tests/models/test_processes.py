@@ -1,0 +1,119 @@
+"""No process that a search starts holds a key: all are looked at from outside, again and again, while it runs.
+
+What is allowed: the engine holds the key, in its environment and its memory, and so does a copy of it for the moment
+between fork and exec, when it has become nothing else yet (its command line is still the engine's). Everything else
+is refused: judge, baselines, compilers, nurseries, and whatever runs a candidate.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from evokern.history import Archive
+from evokern.settings import load
+from tests.server.server import ModelServer
+from tests.server.synthetic import Synthetic
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks at processes through /proc")
+
+TASK = Path(__file__).parents[2] / "examples" / "rmsnorm.yaml"
+ENGINE = """\
+import json, sys
+from pathlib import Path
+from evokern.evolve import evolve
+from evokern.search import begin
+from evokern.settings import load
+with begin(load(sys.argv[1], json.loads(sys.argv[2])), Path(sys.argv[3])) as search:
+    for _ in evolve(search):
+        pass
+"""
+SEEN = {
+    "cpp": ("evokern.evaluation.judge", "evokern.evaluation.baseline", "cc1plus", "/runner-"),
+    "triton": ("evokern.evaluation.judge", "evokern.untrusted.nursery"),
+}
+"""Words of the command lines that must have been looked at, or the test has shown nothing."""
+
+
+class Watch:
+    """Reads environment and command line of every process of this machine, from a thread, while its block runs."""
+
+    def __init__(self, key: str, engine: Sequence[str]) -> None:
+        self._key, self._engine = key.encode(), "".join(f"{word}\0" for word in engine).encode()
+        self.command_lines: set[str] = set()
+        self.caught: set[str] = set()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.002):
+            for process in Path("/proc").glob("[0-9]*"):
+                before, environment, after = (_read(process / name) for name in ("cmdline", "environ", "cmdline"))
+                told = before.replace(b"\0", b" ").decode(errors="replace")
+                self.command_lines.add(told)
+                if self._key in before or (self._key in environment and self._engine not in (before, after)):
+                    self.caught.add(told)
+
+
+def _read(file: Path) -> bytes:
+    """Empty when the process has ended, or hides from this user as the judge does: no kernel can read it either."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
+
+
+def triton_kernel(messages: Sequence[dict[str, str]]) -> str:
+    """The seed with another number of warps."""
+    seed = load(TASK, {"backend": "triton"}).seeds[0].source
+    warps = 2 ** (len(messages[-1]["content"]) % 2)
+    return f"Name: warps\n\n```python\n{seed.replace('num_warps=4', f'num_warps={warps}')}```\n"
+
+
+@pytest.mark.parametrize("backend", SEEN)
+def test_no_process_of_a_search_but_its_engine_holds_the_key(
+    backend: str, model_server: Callable[..., ModelServer], tmp_path: Path
+) -> None:
+    key = f"sk-planted-{secrets.token_hex(16)}"
+    answer = Synthetic().answer if backend == "cpp" else triton_kernel
+    server = model_server(answer, key=key)
+    overrides = {
+        "backend": backend,
+        "models": [server.entry(api_key_env="PLANTED_API_KEY")],
+        "search.operators": ["mutate"],
+        "search.generations": 1,
+        "search.offspring": 3,
+        "search.in_flight": 2,
+        "evaluation.compile_cap_s": 0.1,
+    }
+    engine = [sys.executable, "-c", ENGINE, str(TASK), json.dumps(overrides), str(tmp_path / "a.db")]
+    from_clean = {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with Watch(key, engine) as watch:
+        done = subprocess.run(
+            engine, env={**from_clean, "PLANTED_API_KEY": key}, cwd=TASK.parents[1], capture_output=True, text=True
+        )
+    assert done.returncode == 0, done.stderr
+    assert {request.authorization for request in server.requests} == {f"Bearer {key}"}
+    with Archive(tmp_path / "a.db") as archive:
+        assert any(one.evaluations and one.child.completions for one in archive.candidates())
+    assert watch.caught == set()
+    for words in SEEN[backend]:
+        assert any(words in told for told in watch.command_lines), words
+    assert key not in done.stdout + done.stderr
+    left = (file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert not any(key.encode() in content for content in left)
