@@ -12,6 +12,7 @@ import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from math import prod
 
 from evokern.errors import EvokernError
@@ -158,11 +159,16 @@ def names_in(expression: str) -> Iterator[str]:
     Raises:
         EvokernError: `expression` is not integer arithmetic (+ - * //) over names and integers.
     """
+    yield from _parsed(expression)[1]
+
+
+@cache  # the judge asks for a tensor's extents some hundred times a candidate
+def _parsed(expression: str) -> tuple[ast.expr, tuple[str, ...]]:
     try:
         tree = ast.parse(expression, mode="eval").body
     except SyntaxError as error:
         raise EvokernError(f"expected a dimension such as M, 4 or 2 * N, got {expression!r}") from error
-    yield from _names(tree, expression)
+    return tree, tuple(_names(tree, expression))
 
 
 def _names(node: ast.expr, expression: str) -> Iterator[str]:
@@ -184,10 +190,11 @@ def evaluate(expression: str, shape: Shape) -> int:
     Raises:
         EvokernError: a name has no value in `shape`, or `expression` is not integer arithmetic.
     """
-    for name in names_in(expression):
+    tree, names = _parsed(expression)
+    for name in names:
         if name not in shape:
             raise EvokernError(f"dimension {name} has no value in the shape {shape_label(shape)}; add {name}: <size>")
-    return _value(ast.parse(expression, mode="eval").body, shape)
+    return _value(tree, shape)
 
 
 def _value(node: ast.expr, shape: Shape) -> int:

@@ -22,7 +22,7 @@ from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Slot
 from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
-from evokern.evaluation.worker import Fallen
+from evokern.evaluation.worker import CHECK, Fallen
 from evokern.outcome import Cache, Evidence, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task, shape_label
@@ -98,7 +98,7 @@ class Bench:
         for shape, several in cases:
             slots, rest = self._slots[shape_label(shape)], iter(several)
             while batch := list(islice(rest, len(slots))):
-                self._go(worker, slots[: len(batch)], batch, "check", tally)
+                self._go(worker, slots[: len(batch)], batch, CHECK, tally)
             if hasty:
                 _refute(worker, tally)
         _refute(worker, tally)

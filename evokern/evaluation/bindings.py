@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,15 @@ NATIVE = Path(__file__).parent / "native"
 
 TIMED_OUT = -1
 DIED = -2
+
+
+class Arm(IntEnum):
+    """How a worker gets ready for its window: the verbs of native/control.h."""
+
+    COLD, HOT = 1, 2
+    CHECK = 4
+    """The time does not count: what slows a kernel down may show whether it is right (native/team.h)."""
+
 
 _COMPARED = (DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 _ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
@@ -55,14 +65,14 @@ def load(control: int, pid: int, timeout_ns: int) -> int:
     return int(library().evokern_load(control, pid, timeout_ns))
 
 
-def window(control: int, pid: int, first: int, count: int, hot: bool, timeout_ns: int) -> tuple[int, int]:
+def window(control: int, pid: int, first: int, count: int, arm: Arm, timeout_ns: int) -> tuple[int, int]:
     """Arms the worker, then times the calls on slots first .. first + count - 1.
 
     Returns:
         Nanoseconds, TIMED_OUT or DIED; and the nanoseconds that arming took.
     """
     arming = _COUNT(0)
-    took = library().evokern_window(control, pid, first, count, hot, timeout_ns, ctypes.byref(arming))
+    took = library().evokern_window(control, pid, first, count, arm, timeout_ns, ctypes.byref(arming))
     return int(took), arming.value
 
 

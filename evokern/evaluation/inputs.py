@@ -103,6 +103,16 @@ def _rows(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return normal.mul_(10**decades)
 
 
+def _faint(normal: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Hundredths and less, each index of the first axis at a scale of its own: epsilons show, whatever axis is reduced.
+
+    A variance of rows at six decades is that of the largest; here all are small beside a usual 1e-5.
+    """
+    shape = (len(normal), *(1 for _ in normal.shape[1:])) if normal.dim() > 1 else ()
+    decades = normal.new_empty(shape).uniform_(-4, -2, generator=generator)
+    return normal.mul_(10**decades)
+
+
 def _offset(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor:
     """A mean of three standard deviations: variances by differences lose digits, as with real activations."""
     return normal.add_(3)
@@ -136,6 +146,7 @@ def _integers(normal: torch.Tensor, _generator: torch.Generator) -> torch.Tensor
 _FILLS: dict[str, Fill] = {
     "normal": _normal,
     "rows": _rows,
+    "faint": _faint,
     "offset": _offset,
     "heavy": _heavy,
     "ties": _ties,

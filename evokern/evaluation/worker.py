@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from evokern.evaluation import bindings
+from evokern.evaluation.bindings import Arm
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import Process, environment, spawn
 from evokern.outcome import Evidence, Status
 from evokern.task import Shape
 
 START_TIMEOUT_NS = 10_000_000_000
+CHECK = "check"
+"""The stage whose time does not count."""
 ROOM_BYTES = 8 << 30
 """Address space that a kernel may use for itself: stacks, heap and libraries."""
 
@@ -78,7 +81,8 @@ class Worker:
         """
         before = bindings.processor_ns(self._process.pid)
         self._process.thaw()
-        took, arming = bindings.window(self._control.address, self._process.pid, first, count, hot, timeout_ns)
+        arm = Arm.CHECK if stage == CHECK else Arm.HOT if hot else Arm.COLD
+        took, arming = bindings.window(self._control.address, self._process.pid, first, count, arm, timeout_ns)
         took = self._settled(took, stage, shape, timeout_ns)
         spent = bindings.processor_ns(self._process.pid) - before
         return took if self.outputs is None else took + max(0, min(arming - arming_ns, spent - self._threads * took))

@@ -318,7 +318,7 @@ def moved_by_runs(task: Task) -> str:
     wide = tuple(tensor.double() for tensor in inputs_of)
     reference = load_reference(task)
     (golden,) = reference(*wide)
-    study, tops = Study(task.returns[0], tuple(golden.shape), 1), []
+    study, tops = Study(task.returns[0], tuple(golden.shape), 1, inputs.CPU), []
     generator = torch.Generator().manual_seed(2)
     for _ in range(8):
         (moved,) = reference(*(jittered(tensor, 24, generator) for tensor in wide))

@@ -257,3 +257,16 @@ def test_draws_of_an_exact_return_share_an_envelope():
     again = oracle.case(SHAPE, "normal", 2, first.envelopes)
     assert verdict(again, again.inputs[0].flip(1)).passed
     assert not verdict(again, again.inputs[0]).passed
+
+
+@pytest.mark.parametrize("axes", [(1,), (2, 3), (1, 2, 3), (0, 2, 3)], ids=["channels", "instance", "group", "batch"])
+@pytest.mark.parametrize(("dtype", "eps"), [(F32, 1e-8), (F32, 1e-5), (DType.FLOAT16, 1e-5)])
+def test_a_dropped_epsilon_shows_whatever_axes_are_reduced(axes, dtype, eps):
+    x, y = (Tensor(name, dtype, ("N", "C", "H", "W")) for name in "xy")
+    source = f"def reference(x, eps): return x / (x.var({axes}, correction=0, keepdim=True) + eps) ** 0.5"
+    task, shape = task_of(source, (x, Scalar("eps", F32, eps)), (y,)), {"N": 3, "C": 4, "H": 9, "W": 7}
+    case = Oracle(task).case(shape, "faint", 5)
+    wide = case.inputs[0].float()
+    variance = wide.var(axes, correction=0, keepdim=True)
+    assert verdict(case, (wide * torch.rsqrt(variance + eps)).to(case.inputs[0].dtype)).passed
+    assert not verdict(case, (wide * torch.rsqrt(variance)).to(case.inputs[0].dtype)).passed

@@ -55,6 +55,7 @@ def test_distributions_show_what_they_are_for():
     drawn = {name: inputs.draw(TASK, SHAPE, name, 4)[0] for name in inputs.distributions(TASK)}
     scales = drawn["rows"].abs().amax(1)
     assert scales.max() / scales.min() > 1e4
+    assert 1e-5 < drawn["faint"].std(1).min() < drawn["faint"].std(1).max() < 2e-2
     assert abs(drawn["offset"].mean().item()) > 2 * drawn["offset"].std().item()
     assert drawn["heavy"].abs().max() > 20 * drawn["heavy"].abs().median()
     assert (drawn["ties"].std(1) == 0).sum() == 10
@@ -85,5 +86,5 @@ def test_an_empty_range_says_so():
 
 
 def test_an_unknown_distribution_names_the_known_ones():
-    with pytest.raises(EvokernError, match="normal, rows, offset"):
+    with pytest.raises(EvokernError, match="normal, rows, faint, offset"):
         inputs.draw(TASK, SHAPE, "cauchy", 0)

@@ -187,6 +187,17 @@ def test_wrong_outputs_are_refused_with_the_place(judge: Judge, source: str, rea
     assert evidence.seed is not None
 
 
+def test_threads_that_collide_are_caught_in_the_checks(judge: Judge) -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("threads collide where there are two cores")
+    shared = "#pragma omp parallel for\nfor (int64_t n = 0; n < N; ++n) squares"  # no reduction: a lost sum
+    evaluation = screened(judge, edited("for (int64_t n = 0; n < N; ++n) squares", shared))
+    assert evaluation.status is Status.WRONG
+    assert evaluation.evidence[0].stage == "check"
+    reduced = shared.replace("for\n", "for reduction(+ : squares)\n")
+    assert screened(judge, edited("for (int64_t n = 0; n < N; ++n) squares", reduced)).status is Status.PASSED
+
+
 def test_a_kernel_that_is_right_at_the_declared_shapes_only_is_refused_at_a_drawn_one(judge: Judge) -> None:
     known = " || ".join(f"(M == {s['M']} && N == {s['N']})" for s in (*TASK.check, *TASK.time, *TASK.held_out))
     for fidelity in (Fidelity.SCREEN, Fidelity.CHAMPION):

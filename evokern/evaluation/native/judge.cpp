@@ -235,15 +235,15 @@ int64_t evokern_processor_ns(int pid) {
     return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
-// Arms the worker (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, -1, or -2.
+// Arms the worker by `arm`, a verb (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, -1, or -2.
 // `arming` becomes the nanoseconds that passed before the clock was started.
 // Meanwhile the judge waits on the last core: woken beside the worker's first thread, which spins for the order to run,
 // it would start the clock only once that thread had given up.
-int64_t evokern_window(control::Page* page, int pid, int first, int count, int hot, int64_t timeout_ns, int64_t* arming) {
+int64_t evokern_window(control::Page* page, int pid, int first, int count, int arm, int64_t timeout_ns, int64_t* arming) {
     const LastCore here;
     page->first = first;
     page->count = count;
-    const int64_t armed = order(*page, pid, hot ? control::ARM_HOT : control::ARM_COLD, timeout_ns);
+    const int64_t armed = order(*page, pid, arm, timeout_ns);
     *arming = armed;
     return armed < 0 ? armed : order(*page, pid, control::RUN, timeout_ns);
 }

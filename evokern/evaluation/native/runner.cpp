@@ -18,6 +18,7 @@
 #include "buffers.h"
 #include "confine.h"
 #include "control.h"
+#include "team.h"
 
 namespace {
 
@@ -92,21 +93,47 @@ void reset_floating_point() {
 
 }  // namespace
 
+// What GCC makes of `#pragma omp parallel`, with any schedule.
+extern "C" {
+
+void GOMP_parallel(void (*work)(void*), void* data, unsigned threads, unsigned flags) {
+    static const auto next = team::next<decltype(&GOMP_parallel)>("GOMP_parallel");
+    team::together(work, data, [=](void (*work)(void*), void* data) { next(work, data, threads, flags); });
+}
+
+#define EVOKERN_LOOP(name)                                                                                            \
+    void name(void (*work)(void*), void* data, unsigned threads, long start, long end, long step, long chunk,         \
+              unsigned flags) {                                                                                       \
+        static const auto next = team::next<decltype(&name)>(#name);                                                  \
+        team::together(work, data, [=](void (*work)(void*), void* data) {                                             \
+            next(work, data, threads, start, end, step, chunk, flags);                                                \
+        });                                                                                                           \
+    }
+EVOKERN_LOOP(GOMP_parallel_loop_dynamic)
+EVOKERN_LOOP(GOMP_parallel_loop_guided)
+EVOKERN_LOOP(GOMP_parallel_loop_nonmonotonic_dynamic)
+EVOKERN_LOOP(GOMP_parallel_loop_nonmonotonic_guided)
+#undef EVOKERN_LOOP
+
+}
+
 int main(int count, char** words) {
     if (count != 3) give_up("usage: runner ARTEFACT SHIM");
     auto& page = *static_cast<control::Page*>(map_file(CONTROL, PROT_READ | PROT_WRITE));
     Slots slots(map_file(PLAN, PROT_READ));
     Kernel kernel{};
-    bool armed = false;
+    bool armed = false, checking = false;
     for (uint32_t turn = 1;; ++turn) {
         control::await_order(page, turn, armed ? SPIN_NS : 0);
         const int32_t verb = page.verb, first = page.first, end = page.first + page.count;
-        armed = verb == control::ARM_COLD || verb == control::ARM_HOT;
+        armed = verb == control::ARM_COLD || verb == control::ARM_HOT || verb == control::ARM_CHECK;
         if (verb == control::LOAD) {
             kernel = load(words[1], words[2], slots.judge());
         } else if (armed) {
             for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot, verb == control::ARM_HOT);
+            checking = verb == control::ARM_CHECK;
         } else {
+            team::left_ns = checking ? team::WINDOW_NS : 0;
             for (int32_t slot = first; slot < end; ++slot) {
                 reset_floating_point();
                 kernel.call(kernel.entry, slots.arguments(slot));
