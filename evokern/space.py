@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import islice
+from math import prod
 
 from constraint import Problem
 
@@ -21,8 +21,8 @@ from evokern.planexpression import Unsayable, Value, check_expression, evaluate
 from evokern.task import Scalar, Task
 from evokern.tunable import Constraint, Declarations, Point, Tunable, declarations, value_of
 
-MOST_POINTS = 100_000
-"""Legal points that are looked at, from the solver's first one on."""
+MOST_COMBINATIONS = 1 << 17
+"""Of choices that are looked at; a space with more of them is thinned out."""
 
 Scope = tuple[tuple[str, int], ...]
 """(Name, value) of everything that a constraint may use besides tunables, at one shape."""
@@ -52,13 +52,18 @@ def misdeclared(kernel: Kernel, task: Task) -> Evidence | None:
 
 
 def legal_points(kernel: Kernel, task: Task) -> tuple[Point, ...]:
-    """The legal points of a kernel that compiles, at most `MOST_POINTS`; the same whichever of them it is at.
+    """The legal points of a kernel that compiles, the same whichever of them it is at; smallest choices come first.
 
-    The first one is where every tunable has its smallest choice that others allow.
+    Of more than `MOST_COMBINATIONS` combinations some are left out: as often as needed, the tunable with most choices
+    loses every second one.
     """
     declared = declarations(kernel.source)
-    ordered = tuple(Tunable(one.name, one.ordered, one.is_flag) for one in declared.tunables)
-    return _solved(Declarations(ordered, _applying(declared, task)), _scopes(kernel, task))
+    choices = {one.name: one.ordered for one in declared.tunables}
+    while prod(map(len, choices.values())) > MOST_COMBINATIONS:
+        longest = max(choices, key=lambda name: len(choices[name]))
+        choices[longest] = choices[longest][::2]
+    thinned = tuple(Tunable(name, left) for name, left in choices.items())
+    return _solved(Declarations(thinned, _applying(declared, task)), _scopes(kernel, task))
 
 
 @lru_cache(maxsize=64)
@@ -73,14 +78,14 @@ def _solved(declared: Declarations, scopes: tuple[Scope, ...]) -> tuple[Point, .
             problem.addConstraint(_predicate(constraint, variables, scopes), variables)
         elif not _predicate(constraint, [], scopes)():
             return ()
-    solutions = problem.getSolutionIter() if declared.tunables else iter([{}])
-    found = islice(solutions, MOST_POINTS)
+    found = problem.getSolutionIter() if declared.tunables else iter([{}])
     rank = {one.name: {choice: place for place, choice in enumerate(one.choices)} for one in declared.tunables}
     points = [tuple((one.name, solution[one.name]) for one in declared.tunables) for solution in found]
     return tuple(sorted(points, key=lambda point: [rank[name][choice] for name, choice in point]))
 
 
 def _predicate(constraint: Constraint, variables: list[str], scopes: tuple[Scope, ...]) -> Callable[..., bool]:
+    @lru_cache(maxsize=1 << 16)  # the solver asks again for each combination of the others
     def holds(*choices: str) -> bool:
         try:
             return _holds(constraint, dict(zip(variables, choices, strict=True)), scopes)

@@ -149,7 +149,10 @@ def test_where_nothing_is_timed_dimensions_constrain_nothing():
     assert len(legal_points(kernel, task())) == 4
 
 
-def test_a_space_of_many_points_is_cut(monkeypatch: pytest.MonkeyPatch):
-    choices = ", ".join(map(str, range(200)))
-    source = "".join(f"// evokern: tunable T{number} in {{{choices}}}\n" for number in range(6))
-    assert len(legal_points(Kernel(f"{source}// evokern: where T0 != T1\n"), TASK)) == space.MOST_POINTS
+def test_a_space_of_many_combinations_is_thinned_out_evenly():
+    choices = ", ".join(map(str, range(1, 31)))
+    source = "".join(f"// evokern: tunable T{number} in {{{choices}}}\n" for number in range(4))
+    points = legal_points(Kernel(f"{source}// evokern: where T0 <= 15\n"), TASK)
+    assert 10_000 < len(points) <= space.MOST_COMBINATIONS
+    for name in ("T1", "T2", "T3"):
+        assert len({dict(point)[name] for point in points}) >= 15
