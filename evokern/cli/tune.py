@@ -14,9 +14,7 @@ from evokern.errors import EvokernError
 @click.command()
 @click.argument("kernel", type=click.Path(path_type=Path))
 @click.argument("task", type=click.Path(path_type=Path))
-@click.option(
-    "--trials", type=click.IntRange(min=1), default=128, show_default=True, help="Points to try at most, the best wins."
-)
+@click.option("--trials", type=click.IntRange(min=1), default=128, show_default=True, help="Points to try at most.")
 @click.option(
     "--archive",
     type=click.Path(path_type=Path, dir_okay=False),
