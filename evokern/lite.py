@@ -16,8 +16,6 @@ from evokern.tunable import Point, Tunable, value_of
 LITE_POINTS, LEAST_POINTS = 64, 16
 """Most and least that the lite space of a larger space has; in between a twentieth of the space."""
 WARP_THREADS = 32
-_LOOKED_AT = 5_000
-"""Legal points that the lite space is taken from, evenly spread over all."""
 
 
 def lite_space(kernel: Kernel, task: Task, points: Sequence[Point]) -> tuple[Point, ...]:
@@ -33,10 +31,11 @@ def lite_space(kernel: Kernel, task: Task, points: Sequence[Point]) -> tuple[Poi
         return tuple(points)
     ordered = tuple(Tunable(one.name, one.ordered, one.is_flag) for one in kernel.tunables)
     size = max(LEAST_POINTS, min(LITE_POINTS, len(points) // 20))
-    return _spread(ordered, tuple(kept[:: -(-len(kept) // _LOOKED_AT)]), size)
+    return _spread(ordered, tuple(kept), size)
 
 
-def ranks_of(tunables: Sequence[Tunable], points: Sequence[Point]) -> numpy.ndarray:
+@lru_cache(maxsize=64)
+def ranks_of(tunables: tuple[Tunable, ...], points: tuple[Point, ...]) -> numpy.ndarray:
     """(points, tunables) int64: the places of choices among the ordered ones."""
     places = [{choice: place for place, choice in enumerate(one.ordered)} for one in tunables]
     rows = [[place[choice] for place, (_, choice) in zip(places, point, strict=True)] for point in points]

@@ -21,8 +21,8 @@ from evokern.planexpression import Unsayable, Value, check_expression, evaluate
 from evokern.task import Scalar, Task
 from evokern.tunable import Constraint, Declarations, Point, Tunable, declarations, value_of
 
-MOST_COMBINATIONS = 1 << 17
-"""Of choices that are looked at; a space with more of them is thinned out."""
+MOST_COMBINATIONS = 1 << 14
+"""Of choices that are looked at: listing them must not take longer than judging one. Larger spaces are thinned out."""
 
 Scope = tuple[tuple[str, int], ...]
 """(Name, value) of everything that a constraint may use besides tunables, at one shape."""

@@ -128,7 +128,7 @@ def _best(trials: Iterable[Trial]) -> float:
 
 def _nearest(tunables: Sequence[Tunable], points: Sequence[Point], wanted: dict[str, int | str]) -> Iterable[Point]:
     """`points` by how far they are from `wanted`: how many choices differ, then by how much numbers do."""
-    ranks = ranks_of(tunables, points)
+    ranks = ranks_of(tuple(tunables), tuple(points))
     distance = numpy.zeros(len(points))
     for column, one in enumerate(tunables):
         if one.name in wanted:

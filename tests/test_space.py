@@ -32,7 +32,7 @@ def random_system(rng: numpy.random.Generator) -> Kernel:
     others = [*names, "M", "N", "k", "2", "64"]
     lines = []
     for name in names:
-        choices = rng.choice([0, 1, 2, 3, 4, 8, 16, 32, 64], size=int(rng.integers(2, 7)), replace=False)
+        choices = rng.choice([0, 1, 2, 3, 4, 8, 16, 32, 64], size=int(rng.integers(2, 6)), replace=False)
         lines.append(f"// evokern: tunable {name} in {{{', '.join(map(str, choices))}}}")
     for _ in range(int(rng.integers(1, 4))):
         forms = [str(rng.choice(OPERANDS)) for _ in range(2)]
@@ -153,6 +153,6 @@ def test_a_space_of_many_combinations_is_thinned_out_evenly():
     choices = ", ".join(map(str, range(1, 31)))
     source = "".join(f"// evokern: tunable T{number} in {{{choices}}}\n" for number in range(4))
     points = legal_points(Kernel(f"{source}// evokern: where T0 <= 15\n"), TASK)
-    assert 10_000 < len(points) <= space.MOST_COMBINATIONS
+    assert 5_000 < len(points) <= space.MOST_COMBINATIONS
     for name in ("T1", "T2", "T3"):
-        assert len({dict(point)[name] for point in points}) >= 15
+        assert len({dict(point)[name] for point in points}) >= 8
