@@ -14,6 +14,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from evokern.effects import Access, declared_in, text_of, walk
+from evokern.kernel import Kernel
 from evokern.polynomial import Polynomial, constant, symbol
 from evokern.syntax import Loop, Syntax
 from evokern.task import Task
@@ -40,7 +41,8 @@ class Dependences:
     def __init__(self, syntax: Syntax, task: Task) -> None:
         self._syntax = syntax
         self._sizes = {name: 1 for name in task.dimensions}
-        self._sizes |= {name: 1 for name in re.findall(r"//\s*evokern:\s*tunable\s+(\w+)", syntax.source.decode())}
+        tunables = Kernel(syntax.source.decode()).tunables
+        self._sizes |= {one.name: 1 for one in tunables if one.is_numeric and int(one.ordered[0]) >= 1}
         self._ranges = {loop.node.id: loop for loop in syntax.loops}
 
     def independent(self, loop: Loop) -> bool:

@@ -6,28 +6,16 @@ import ast
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
+
+from evokern.planexpression import Unsayable
+from evokern.tunable import Point, Tunable, declarations, normalised
 
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
-_TUNABLE = re.compile(r"^\s*(?://|#)\s*evokern:\s*(tunable|flag)\s+(\w+)\s+in\s+\{([^}\n]*)\}[ \t]*$", re.MULTILINE)
 _SPACE_BESIDE_WORD = re.compile(r"(?<=\w) (?=[^\w\s])|(?<=[^\w\s]) (?=\w)")
-_DECLARATION = re.compile(r"//[ \t]*evokern:[^\n]*")
-_PYTHON_DECLARATION = re.compile(r"#[ \t]*evokern:[^\n]*")
+_PLAN = "/* evokern: plan"  # a comment to the compiler, and half of a CUDA kernel to us
 PYTHON_LIKE = ("triton",)
 """Languages whose kernels are Python text."""
-
-
-@dataclass(frozen=True)
-class Tunable:
-    """A parameter that a kernel declares in its source; the first choice is the default.
-
-    ``// evokern: tunable ROWS in {1, 2, 4}`` defines the macro ``ROWS``;
-    ``// evokern: flag WIDTH in {-mprefer-vector-width=512}`` adds a compiler flag.
-    In Triton the comment starts with ``#``, and the tunable is a keyword-only parameter of the launch plan.
-    """
-
-    name: str
-    choices: tuple[str, ...]
-    is_flag: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,18 +34,20 @@ class Kernel:
     def normal_hash(self) -> str:
         """As `hash`, blind to comments and white space: equal for kernels that need not be judged twice.
 
-        Declarations (``// evokern: ...``) are code, not comments.
+        Declarations (``// evokern: ...``) are code, not comments; the order of choices behind the first means nothing.
         """
         text = normalise_python(self.source) if self.language in PYTHON_LIKE else normalise(self.source)
         return _sha256(self.language, text)
 
     @property
     def tunables(self) -> tuple[Tunable, ...]:
-        """What the source declares, in order."""
-        return tuple(
-            Tunable(name, tuple(choice.strip() for choice in choices.split(",")), kind == "flag")
-            for kind, name, choices in _TUNABLE.findall(self.source)
-        )
+        """What the source declares, in order; nothing when it can't be read, which is what `compile` will say."""
+        return _tunables(self.source)
+
+    @property
+    def point(self) -> Point:
+        """Where in the space of its tunables it is: the first choice of each."""
+        return tuple((tunable.name, tunable.choices[0]) for tunable in self.tunables)
 
 
 @dataclass(frozen=True)
@@ -106,12 +96,20 @@ class Child:
     """Ids, in the same log, of the lessons that the model was shown when it made this one: what they are worth."""
 
 
+@lru_cache(maxsize=256)
+def _tunables(source: str) -> tuple[Tunable, ...]:
+    try:
+        return declarations(source).tunables
+    except Unsayable:
+        return ()
+
+
 def normalise(source: str) -> str:
     """`source` without comments and with white space collapsed; ``// evokern:`` declarations stay."""
-    code = _COMMENT_OR_STRING.sub(lambda hit: hit[0] if hit[0][0] in "\"'" else " ", source)
+    code = _COMMENT_OR_STRING.sub(lambda hit: hit[0] if hit[0][0] in "\"'" or _PLAN in hit[0] else " ", source)
     text = "".join(f"\n{line.strip()}\n" if line.lstrip().startswith("#") else f"{line} " for line in code.split("\n"))
     lines = [_SPACE_BESIDE_WORD.sub("", re.sub(r"\s+", " ", line)).strip() for line in text.split("\n")]
-    return "\n".join([*_DECLARATION.findall(source), *filter(None, lines)])
+    return "\n".join([*normalised(source), *filter(None, lines)])
 
 
 def normalise_python(source: str) -> str:
@@ -120,7 +118,7 @@ def normalise_python(source: str) -> str:
         code = ast.unparse(ast.parse(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return source
-    return "\n".join([*_PYTHON_DECLARATION.findall(source), code])
+    return "\n".join([*normalised(source), code])
 
 
 def _sha256(*parts: str) -> str:

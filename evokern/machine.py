@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -53,7 +54,7 @@ def describe() -> Machine:
         compiler=f"{' '.join(command)}: {compiler_version(command)}" if command else None,
         gpus=_gpus(),
         caches=_caches(),
-        vector_bits=_vector_bits(),
+        vector_bits=vector_bits(),
     )
 
 
@@ -97,6 +98,20 @@ def cpu_features() -> str:
     return _cpu_field("flags") or _cpu_field("Features")
 
 
+@functools.cache
+def vector_bits() -> int:
+    """Width of the widest vector registers; 0 where the system does not tell."""
+    features = cpu_features().split()
+    return next((bits for name, bits in _VECTOR_BITS.items() if name in features), 0)
+
+
+def cache_bytes(level: int) -> int | None:
+    """Of the first core's data cache at `level`; None where the system does not tell."""
+    sizes = {words[0]: words[-1] for words in (one.partition(" (")[0].split() for one in _caches())}
+    size = sizes.get(f"L{level}", "")
+    return int(size[:-1]) << {"K": 10, "M": 20}[size[-1]] if re.fullmatch(r"\d+[KM]", size) else None
+
+
 def _caches() -> tuple[str, ...]:
     folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
     return tuple(filter(None, (_cache(folder) for folder in folders)))
@@ -117,11 +132,6 @@ def _cache(folder: Path) -> str:
     return "" if kind == "Instruction" else f"L{level}{' data' if kind == 'Data' else ''} {size}{shared}"
 
 
-def _vector_bits() -> int:
-    features = cpu_features().split()
-    return next((bits for name, bits in _VECTOR_BITS.items() if name in features), 0)
-
-
 def _cpu_field(name: str) -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -134,6 +144,14 @@ def _cpu_field(name: str) -> str:
 def has_gpu() -> bool:
     """Whether there is a GPU that NVIDIA's driver knows."""
     return bool(_gpus())
+
+
+@functools.cache
+def gpu_target() -> str | None:
+    """What kernels are compiled for on the first GPU that NVIDIA's driver knows, e.g. ``cuda:90``; None without one."""
+    tool = shutil.which("nvidia-smi")
+    capability = _first_lines([tool, "--query-gpu=compute_cap", "--format=csv,noheader"])[0] if tool else ""
+    return f"cuda:{capability.replace('.', '')}" if re.fullmatch(r"\d+\.\d", capability) else None
 
 
 def _gpus() -> tuple[str, ...]:

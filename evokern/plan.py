@@ -15,14 +15,14 @@ Whoever reads a plan runs no line of it, so host code, and every exploit that ne
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 
-from evokern.kernel import Kernel, Tunable
+from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.planexpression import Unsayable, Value, check_expression, evaluate, integer
 from evokern.task import DType, Scalar, Shape, Task, shape_label
+from evokern.tunable import Point, Tunable, value_of
 
 __all__ = ["Argument", "Number", "Plan", "PlannedLaunch", "Resolved", "Scratch", "ScratchTensor", "TaskTensor", "parse"]
 
@@ -100,7 +100,7 @@ class Plan:
     task: Task
     body: tuple[ast.stmt, ...]
     tunables: tuple[Tunable, ...]
-    """The keyword-only parameters; the first choice is the default."""
+    """The keyword-only parameters; the first choice is the value."""
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -111,14 +111,9 @@ class Plan:
         )
         return tuple(dict.fromkeys(names))
 
-    def resolve(self, shape: Shape, values: Mapping[str, int | str] | None = None) -> Resolved | Evidence:
-        """The scratch tensors and launches at `shape`.
-
-        Args:
-            values: chosen values of tunables; their defaults where left out.
-        """
-        chosen = {tunable.name: value_of(tunable.choices[0]) for tunable in self.tunables} | dict(values or {})
-        scope: dict[str, Value] = {**shape, **chosen}
+    def resolve(self, shape: Shape) -> Resolved | Evidence:
+        """The scratch tensors and launches at `shape`."""
+        scope: dict[str, Value] = {**shape, **{one.name: value_of(one.choices[0]) for one in self.tunables}}
         for argument in self.task.arguments:
             if isinstance(argument, Scalar) and not argument.dtype.is_float:
                 scope[argument.name] = int(argument.value)
@@ -150,12 +145,19 @@ def parse(kernel: Kernel, task: Task) -> Plan | Evidence:
     return Plan(task, body, tunables)
 
 
-def value_of(word: str) -> int | str:
-    """The value of a tunable's choice: an integer where it is one, else the word itself."""
-    try:
-        return int(word)
-    except ValueError:
-        return word
+def with_defaults(kernel: Kernel, point: Point) -> Kernel:
+    """`kernel` with the choices of `point` as the defaults of its plan's parameters, where these have defaults.
+
+    Raises:
+        Unsayable: it has no plan that can be read.
+    """
+    given, chosen = _definition(kernel).args, dict(point)
+    lines = kernel.source.encode().split(b"\n")
+    for parameter, default in reversed(list(zip(given.kwonlyargs, given.kw_defaults, strict=True))):
+        if isinstance(default, ast.Constant) and parameter.arg in chosen:
+            line, start, end = lines[default.lineno - 1], default.col_offset, default.end_col_offset
+            lines[default.lineno - 1] = line[:start] + repr(value_of(chosen[parameter.arg])).encode() + line[end:]
+    return Kernel(b"\n".join(lines).decode(), kernel.language)
 
 
 def _parameters(task: Task) -> list[str]:

@@ -64,7 +64,7 @@ def check_expression(node: ast.expr, names: frozenset[str], tuples: bool = False
         case ast.Name(id=name):
             if name not in names:
                 known = ", ".join(sorted(names)) or "none"
-                raise Unsayable(node, f"{name} is not a number that the plan knows here (known: {known})")
+                raise Unsayable(node, f"{name} is not a number that is known here (known: {known})")
             parts = []
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
             parts = [left, right]

@@ -94,9 +94,10 @@ class Proposer:
 
     def _context(self, view: View, operator: Operator, rng: numpy.random.Generator, seat: Models | None) -> Context:
         parents = choose_parents(view.island, operator.arity, rng)
-        place = (view.generation, view.index)
+        place, sampler = (view.generation, view.index), self._search.sampler
         insights = self._insights(view)
-        return Context(self._task, parents, view.history, view.known, rng, seat, insights, self._conditions, *place)
+        known = (view.history, view.known)
+        return Context(self._task, parents, *known, rng, seat, insights, self._conditions, *place, sampler)
 
     def _made(self, operator: Operator, context: Context) -> Child | None:
         try:

@@ -82,6 +82,8 @@ class Context:
     generation: int = 0
     index: int = 0
     """The child's place in its generation: children of one batch that ask a model should ask for different things."""
+    sampler: str = "tpe"
+    """How points of a kernel's tunables are drawn (`settings.SearchSettings.sampler`)."""
 
 
 @runtime_checkable

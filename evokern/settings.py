@@ -53,6 +53,8 @@ class SearchSettings(Section):
     """Children that models are asked for at the same time."""
     reflect_every: int = Field(default=3, ge=0)
     """Generations between two lessons that a model draws from the search; 0: never."""
+    sampler: Literal["tpe", "random", "nsgaii"] = "tpe"
+    """How the operator tune draws points of a kernel's tunables, by Optuna."""
     device_usd_per_hour: float = Field(default=2.0, gt=0, allow_inf_nan=False)
     """What an hour of judging is worth: how the choice of operator and model weighs device time against money."""
 

@@ -19,6 +19,7 @@ from evokern.kernel import Child, Kernel, Recipe
 from evokern.outcome import Status
 from evokern.protocols import Inspection, Verifier
 from evokern.settings import load
+from evokern.space import legal_points, misdeclared
 from evokern.task import Compare, Precision
 
 ROOT = Path(__file__).parents[1]
@@ -194,6 +195,16 @@ def test_the_readme_s_task_and_kernel_work(tmp_path: Path):
     for verifier in registry.chosen("verifiers", None).values():
         verdict = verifier.verify(Child(kernel, "seed", Recipe(kernel)), Inspection(settings.task, backend))
         assert verdict.refusal is None, verdict
+
+
+def test_the_readme_s_tunables_are_legal(tmp_path: Path):
+    (tmp_path / "scale.yaml").write_text(readme_block("yaml", "name: scale"))
+    (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x * factor\n")
+    (tmp_path / "scale.cpp").write_text("")
+    kernel = Kernel(readme_block("cpp", "tunable ROWS"))
+    task = load(tmp_path / "scale.yaml").task
+    assert misdeclared(kernel, task) is None
+    assert len(legal_points(kernel, task)) > 6
 
 
 def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):

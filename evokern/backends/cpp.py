@@ -14,9 +14,11 @@ from evokern import compiler, nursery
 from evokern.backends._cpp_profile import EDITION, facts
 from evokern.compiler import compile_native, shared_library
 from evokern.errors import EvokernError
-from evokern.kernel import Kernel, Tunable
+from evokern.kernel import Kernel
 from evokern.outcome import Evidence
+from evokern.space import misdeclared
 from evokern.task import DType, Task, Tensor
+from evokern.tunable import Tunable
 
 __all__ = ["PLUGIN", "Cpp", "allowed_flag", "compile_native", "parameters", "shim"]
 
@@ -73,7 +75,7 @@ class Cpp:
         return f'extern "C" void kernel({declared})'
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        chosen = _first_choices(kernel.tunables, task)
+        chosen = misdeclared(kernel, task) or _first_choices(kernel.tunables, task)
         if isinstance(chosen, Evidence):
             return chosen
         macros, flags = chosen
@@ -171,13 +173,16 @@ def _first_choices(tunables: Sequence[Tunable], task: Task) -> tuple[str, list[s
             ]
             if refused:
                 return Evidence(
-                    "compile", f"the flag {refused[0]} of {tunable.name} is not among those a kernel may declare"
+                    "compile",
+                    f"{tunable.place}: the flag {refused[0]} of {tunable.name} is not among those a kernel may declare",
                 )
             flags += [flag for flag in tunable.choices[0].split() if flag != NO_FLAG]
             continue
         if tunable.name in taken:
-            return Evidence("compile", f"the tunable {tunable.name} has the name of a parameter; rename it")
+            reason = f"{tunable.place}: the tunable {tunable.name} has the name of a parameter; rename it"
+            return Evidence("compile", reason)
         if not all(_MACRO_VALUE.fullmatch(choice) for choice in tunable.choices):
-            return Evidence("compile", f"expected the choices of the tunable {tunable.name} to be words or numbers")
+            reason = f"{tunable.place}: expected the choices of the tunable {tunable.name} to be words or numbers"
+            return Evidence("compile", reason)
         macros += f"#define {tunable.name} {tunable.choices[0]}\n"
     return macros, flags

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from evokern import confinement, nursery
 from evokern.errors import EvokernError
-from evokern.kernel import Kernel, Tunable
+from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Argument, Number, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
 from evokern.program import (
@@ -35,7 +35,9 @@ from evokern.program import (
     TensorPointer,
     checked,
 )
+from evokern.space import misdeclared
 from evokern.task import Shape, Task
+from evokern.tunable import Tunable
 from evokern.untrusted.compile_cuda import find_nvrtc, header_folders
 
 __all__ = ["PLUGIN", "Cuda"]
@@ -114,7 +116,7 @@ class Cuda:
         return found.facts if isinstance(found, Program) else ()
 
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
-        plan = parse(kernel, task)
+        plan = misdeclared(kernel, task) or parse(kernel, task)
         if isinstance(plan, Evidence):
             return plan
         functions = _functions(kernel.source)
@@ -272,5 +274,6 @@ def _file(kernel: Kernel, target: str) -> Path:
 def _macros(tunables: tuple[Tunable, ...]) -> list[tuple[str, str]] | Evidence:
     for tunable in tunables:
         if tunable.is_flag or not all(_MACRO_VALUE.fullmatch(choice) for choice in tunable.choices):
-            return Evidence("compile", f"expected words or numbers as the choices of {tunable.name}, and no flags")
+            reason = f"{tunable.place}: expected words or numbers as the choices of {tunable.name}, and no flags"
+            return Evidence("compile", reason)
     return [(tunable.name, tunable.choices[0]) for tunable in tunables]

@@ -27,6 +27,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Plan, Resolved, parse
 from evokern.program import Launch, NullPointer, Parameter, Program, Resources, ScratchPointer, checked
+from evokern.space import misdeclared
 from evokern.task import Shape, Task
 
 __all__ = ["OPTIONS", "PLUGIN", "TARGETS", "Triton"]
@@ -123,7 +124,7 @@ PLUGIN = Triton
 
 def read_kernel(kernel: Kernel, task: Task) -> tuple[Plan, dict[str, DeviceFunction]] | Evidence:
     """The plan and the device functions of a kernel; nothing of it is executed."""
-    plan = parse(kernel, task)
+    plan = misdeclared(kernel, task) or parse(kernel, task)
     if isinstance(plan, Evidence):
         return plan
     functions = device_functions(kernel.source)

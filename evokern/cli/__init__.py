@@ -18,6 +18,7 @@ from evokern.cli.resume import resume
 from evokern.cli.run import run
 from evokern.cli.schema import schema
 from evokern.cli.show import show
+from evokern.cli.tune import tune
 from evokern.confinement import hide
 from evokern.errors import EvokernError
 
@@ -36,7 +37,7 @@ def cli() -> None:
     """
 
 
-for _verb in (run, resume, check, front, show, diff, lineage, insights, models, doctor, redteam, schema):
+for _verb in (run, resume, check, tune, front, show, diff, lineage, insights, models, doctor, redteam, schema):
     cli.add_command(_verb)
 
 

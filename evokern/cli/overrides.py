@@ -17,6 +17,7 @@ KEYS = {
     "population": "search.population",
     "islands": "search.islands",
     "seed": "search.seed",
+    "sampler": "search.sampler",
     "time_s": "budget.time_s",
     "evaluations": "budget.evaluations",
     "threads": "evaluation.threads",
@@ -37,6 +38,9 @@ _OPTIONS = {
     "population": click.option("--population", type=int, help="Survivors per island."),
     "islands": click.option("--islands", type=int, help="Subpopulations that evolve apart."),
     "seed": click.option("--seed", type=int, help="Random seed of every choice the search makes."),
+    "sampler": click.option(
+        "--sampler", metavar="NAME", help="How Optuna draws points: tpe, random, nsgaii.  [default: tpe]"
+    ),
     "time_s": click.option("--time", "time_s", type=float, metavar="SECONDS", help="Stop searching after this long."),
     "evaluations": click.option("--evaluations", type=int, help="Stop after this many evaluations."),
     "threads": click.option("--threads", type=int, help="OpenMP threads; 0 means every usable core."),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) -> None:
     """Print all that is known of a candidate.
 
-    Origin, recipe, verdicts, evidence, measurements and source of candidate ID.
+    Origin, recipe, verdicts, evidence, measurements and source of candidate ID; of one with tunables also its point
+    and, once it was tuned, how much each tunable matters.
     """
     from evokern.report import candidate as report
 
@@ -32,4 +33,5 @@ def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) 
     if prompts:
         click.echo(report.conversations(found, exchanges))
     else:
-        click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges))
+        history = archive.candidates(found.run)
+        click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges, history))

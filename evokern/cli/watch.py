@@ -1,4 +1,4 @@
-"""Runs an open search to its end, shows it, and prints what came of it. Used by `run` and `resume`."""
+"""Runs an open search to its end, shows it, and prints what came of it. Used by `run`, `resume` and `tune`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,15 @@ def loudness(verb: Callable[..., None]) -> Callable[..., None]:
     return click.option("-q", "--quiet", is_flag=True, help="Print the result only.")(verb)
 
 
-def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
+def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose: bool) -> None:
     """Runs `search`, measures its champion again, then prints claim and measurement, and the front.
+
+    Args:
+        search: opened and closed here.
+        archive: where it is kept.
+        note: what is said at its start; by default that there is no model, if there is none.
+        quiet: only the result is shown.
+        verbose: every candidate is shown.
 
     Raises:
         EvokernError: a seed fails, or the judge or the archive can't work.
@@ -53,7 +60,9 @@ def watch(search: Search, archive: Path, *, quiet: bool, verbose: bool) -> None:
         measures = "which measures PyTorch first" if search.timed else UNTIMED
         shown.phase(f"{search.task.name}: starting the judge, {measures}")
         with search:
-            if search.spent is None:
+            if note:
+                shown.note(note)
+            elif search.spent is None:
                 shown.note("no model is configured, the rewrites work alone; --model NAME brings one in")
             for record in evolve(search):
                 if isinstance(record, Candidate):

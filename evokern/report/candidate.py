@@ -9,12 +9,18 @@ from pydantic import TypeAdapter
 
 from evokern.completion import Exchange
 from evokern.outcome import Candidate
-from evokern.report import benchmark, figures
+from evokern.report import benchmark, figures, tuning
 from evokern.report.figures import Ratio
 
 
-def text(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
-    """Origin, recipe, verdicts, every evaluation, and the source; `exchanges` may hold the answers it was made from."""
+def text(candidate: Candidate, exchanges: Sequence[Exchange] = (), history: Sequence[Candidate] = ()) -> str:
+    """Origin, recipe, verdicts, every evaluation, and the source.
+
+    Args:
+        candidate: of whom all is told.
+        exchanges: those that hold the answers it was made from.
+        history: the candidates of its run, for what is known of its tunables.
+    """
     child = candidate.child
     parents = ", ".join(f"{parent.id} ({parent.role})" for parent in child.parents) or "none"
     head = [
@@ -27,6 +33,7 @@ def text(candidate: Candidate, exchanges: Sequence[Exchange] = ()) -> str:
     head += [answer(one) for one in exchanges if one.completion.id in child.completions]
     head += [f"lessons   answers {', '.join(map(str, child.insights))} were shown"] if child.insights else []
     head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
+    head += tuning.lines(candidate, history)
     verdicts = [
         f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
         f" ({verdict.price_s * 1e3:.1f} ms)"

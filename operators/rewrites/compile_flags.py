@@ -1,15 +1,17 @@
-"""Declares a compiler flag in the source: ``// evokern: flag WIDTH in {-mprefer-vector-width=512}``.
+"""Declares a compiler flag in the source, with what else there is of its kind for `tune` to choose from:
+``// evokern: flag WIDTH in {-mprefer-vector-width=512, -mprefer-vector-width=128, none}``.
 
 MATH may change rounding: reassociation splits sums as a vector loop does, fast math also ignores NaN and infinities.
 """
 
 from __future__ import annotations
 
-import re
-
+from evokern.backends.cpp import NO_FLAG
 from evokern.kernel import Kernel, Step
 from evokern.protocols import Site
 from evokern.task import Task
+
+from ._tunables import declaration
 
 _FLAGS = {
     "WIDTH": ("-mprefer-vector-width=512", "-mprefer-vector-width=128"),
@@ -37,10 +39,9 @@ class CompileFlags:
         flags = dict(step.options).get("flags", "")
         if site is None or flags not in site.options["flags"] or len(step.options) != 1:
             return None
-        head = re.match(r"(?:[ \t]*//[^\n]*\n)*", kernel.source)
-        at = head.end() if head else 0
-        line = f"// evokern: flag {step.site} in {{{flags}}}\n"
-        return Kernel(kernel.source[:at] + line + kernel.source[at:], kernel.language)
+        at, line = declaration(kernel.source, f"flag {step.site}", flags, (*_FLAGS[step.site], NO_FLAG))
+        source = kernel.source.encode()
+        return Kernel((source[:at] + line.encode() + source[at:]).decode(), kernel.language)
 
 
 PLUGIN = CompileFlags

@@ -15,13 +15,14 @@ from evokern.syntax import INDENT, Edit, Loop, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost
 from ._tiles import ELEMENT_BYTES, element_type, fresh, index_at, is_contiguous
+from ._tunables import declare
 
 DISTANCES = ("256", "512", "1024", "2048", "4096", "8192")
 _LINE_BYTES = 64
 
 
 class Prefetch(LoopRewrite):
-    """Applies to innermost loops that read an input in order, each element once. `distance` counts elements."""
+    """Applies to innermost loops that read an input in order, each once. `distance`, a tunable, counts elements."""
 
     name = "prefetch"
     expected_gain = 0.2
@@ -32,14 +33,15 @@ class Prefetch(LoopRewrite):
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         syntax, loop = at.syntax, at.loop
         line = fresh(syntax, f"{loop.variable}_line")
+        ahead, declaration = declare(syntax, f"{loop.variable.upper()}_AHEAD", chosen["distance"], DISTANCES)
         widest = max(ELEMENT_BYTES[element_type(syntax, read.name)] for read in _reads(at))
         lines = [
             f"for ({loop.type} {line} = {loop.lower}; {line} < {loop.upper}; {line} += {_LINE_BYTES // widest}) {{",
-            *(f"{INDENT}__builtin_prefetch(&{place} + {chosen['distance']}]);" for place in _addresses(at, line)),
+            *(f"{INDENT}__builtin_prefetch(&{place} + {ahead}]);" for place in _addresses(at, line)),
         ]
         indent = syntax.indent(loop.start)
         text = reindent("\n".join([*lines, "}"]), indent).removeprefix(indent)
-        return [Edit(loop.start, loop.start, f"{text}\n{indent}")]
+        return [declaration, Edit(loop.start, loop.start, f"{text}\n{indent}")]
 
 
 def _addresses(at: LoopPlace, value: str) -> list[str]:

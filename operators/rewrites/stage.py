@@ -17,6 +17,7 @@ from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Loop, Syntax, is_pragma, r
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._tiles import block_name, fresh
+from ._tunables import declare
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -50,8 +51,9 @@ class Stage(LoopRewrite):
         stages = _stages(at)
         assert stages is not None  # `choices` said so
         start, end = whole_lines(at.syntax, at.loop)
-        text = _text(at.syntax, at.loop, stages, chosen["size"])
-        return [Edit(start, end, reindent(text, at.syntax.indent(at.loop.node.start_byte)))]
+        size, declaration = declare(at.syntax, f"{at.loop.variable}{TILE_SUFFIX}".upper(), chosen["size"], _SIZES)
+        text = _text(at.syntax, at.loop, stages, size)
+        return [declaration, Edit(start, end, reindent(text, at.syntax.indent(at.loop.node.start_byte)))]
 
 
 def _stages(at: LoopPlace) -> _Stages | None:

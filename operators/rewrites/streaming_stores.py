@@ -17,6 +17,7 @@ from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Syntax, reindent
 from ._definitions import definition
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines
 from ._tiles import block_name, element_type, fresh, index_at, is_contiguous
+from ._tunables import declare
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -64,9 +65,11 @@ class StreamingStores(LoopRewrite):
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         syntax = at.syntax
         start, end = whole_lines(syntax, at.loop)
+        size, declaration = declare(syntax, f"{at.loop.variable}{TILE_SUFFIX}".upper(), chosen["tile"], TILES)
         return [
+            declaration,
             *definition(syntax, "stream_copy", STREAM),
-            Edit(start, end, reindent(_tiled(at, _stores(at), chosen["tile"]), syntax.indent(at.loop.node.start_byte))),
+            Edit(start, end, reindent(_tiled(at, _stores(at), size), syntax.indent(at.loop.node.start_byte))),
             *_fence(syntax),
         ]
 

@@ -96,6 +96,12 @@ def test_the_seeds_compile_with_their_resources(name: str, target: str):
         ("y[i] = x[i] * factor", "y[i] = x[i] * faktor", 'identifier "faktor" is undefined'),
         ("block=THREADS)", "block=4096)", "block_threads"),
         ("{128, 256}", "{1; evil, 256}", "expected a number, got '1; evil'"),
+        (
+            "// evokern",
+            "// evokern: where THREADS * 4096 <= shared_memory\n// evokern",
+            "2:19: the first choices",
+        ),
+        ("// evokern", "// evokern: where THREADS * 4096 <= l1_cache\n// evokern", "2:37: l1_cache is not a number"),
         ("// evokern", "// evokern: tunable OTHER in {a b}\n// evokern", "expected words or numbers"),
     ],
 )

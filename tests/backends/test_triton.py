@@ -100,6 +100,11 @@ def test_scratch_goes_from_launch_to_launch():
         ("x, y, N, factor, BLOCK=BLOCK", "x, y, N, BLOCK=BLOCK", "scale needs a value for factor"),
         ("BLOCK=BLOCK, num", "BLOK=BLOCK, num", "takes no BLOK"),
         ("x, y, N, factor, BLOCK=BLOCK", "x, y, N, factor, BLOCK=x", "expected a number for the constexpr BLOCK"),
+        (
+            "# evokern",
+            "# evokern: where BLOCK >= N\n# evokern",
+            "5:18: the first choices break `BLOCK >= N`",
+        ),
         ("    scale[", "    skale[", "skale, which is no @triton.jit function"),
     ],
 )

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern.backends.cpp import FLAGS, PRELUDE, allowed_flag
+from evokern.backends.cpp import FLAGS, NO_FLAG, PRELUDE, allowed_flag
 from evokern.kernel import Kernel, Step
 from evokern.protocols import Rewrite, Site
 from evokern.registry import discover
@@ -108,7 +108,9 @@ def test_flags_are_those_that_a_kernel_may_declare(seed: tuple[Task, Kernel]) ->
             after = REWRITES["compile_flags"].apply(kernel, step, task)
             assert after is not None
             (declared,) = after.tunables
-            assert all(allowed_flag(flag) for choice in declared.choices for flag in choice.split())
+            assert declared.choices[0] == dict(step.options)["flags"]
+            assert declared.choices[-1] == NO_FLAG
+            assert all(allowed_flag(flag) for choice in declared.choices[:-1] for flag in choice.split())
 
 
 def test_rewritten_kernels_compute_what_the_seed_computes(seed: tuple[Task, Kernel], tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def build(sources: list[str], folder: Path, parts: int = 4) -> list[Path]:
     def one(part: int) -> Path:
         dealt = list(enumerate(sources))[part::parts]
         renamed = ((index, re.sub(r"\bkernel\(", f"kernel{index}(", source)) for index, source in dealt)
-        text = "".join(f"namespace n{index} {{\n{source}\n}}\n" for index, source in renamed)
+        text = "".join(f"namespace n{index} {{\n{with_macros(source)}\n}}\n" for index, source in renamed)
         path = folder / f"part{part}.cpp"
         path.write_text(text)
         command = ["g++", *QUICK, "-O1", "-fPIC", "-shared", "-include", prelude, path, "-o", path.with_suffix(".so")]
@@ -149,6 +151,13 @@ def build(sources: list[str], folder: Path, parts: int = 4) -> list[Path]:
 
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(one, range(parts)))
+
+
+def with_macros(source: str) -> str:
+    """A kernel with its tunables defined, for itself alone."""
+    point = [(one.name, one.choices[0]) for one in Kernel(source).tunables if not one.is_flag]
+    defined = "".join(f"#define {name} {choice}\n" for name, choice in point)
+    return f"{defined}{source}\n" + "".join(f"#undef {name}\n" for name, _ in point)
 
 
 def run(libraries: list[Path], task: Task, shapes: list[dict[str, int]], folder: Path) -> list[float]:

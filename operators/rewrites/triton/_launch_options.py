@@ -1,4 +1,4 @@
-"""Options that a launch gives to the compiler: a literal at the launch, or the default of a parameter of the plan."""
+"""Options that a launch gives to the compiler: a literal at the launch, or a tunable parameter of the plan."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
+from evokern.kernel import Kernel
 from evokern.task import Task
 
+from .._tunables import redeclared
 from ._places import Place, PlaceRewrite, code, keyword, launches, numbered, plan, replaced, with_keyword
 
 
@@ -27,5 +29,7 @@ class LaunchOption(PlaceRewrite):
         definition = plan(module)
         for parameter in definition.params.kwonly_params if definition else ():
             if given is not None and code(given.value) == parameter.name.value:
-                return replaced(module, parameter, parameter.with_changes(default=cst.Integer(value)))
+                made = replaced(module, parameter, parameter.with_changes(default=cst.Integer(value)))
+                kernel = Kernel(made.code, "triton")
+                return cst.parse_module(redeclared(kernel, parameter.name.value, value, self.values))
         return replaced(module, call, with_keyword(call, self.option, value))

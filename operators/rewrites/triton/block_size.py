@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
+from evokern.kernel import Kernel
 from evokern.task import Task
 
+from .._tunables import redeclared
 from ._places import Place, PlaceRewrite, plan, replaced
 
 SIZES = ("32", "64", "128", "256", "512", "1024", "2048", "4096")
@@ -18,7 +19,7 @@ _OPTIONS = ("num_warps", "num_stages", "maxnreg")
 
 
 class BlockSize(PlaceRewrite):
-    """Keyword-only parameters of the plan with a power of two as default; a declaration of choices follows suit."""
+    """Keyword-only parameters of the plan with a power of two as default; they are tunables from then on."""
 
     name = "block_size"
     expected_gain = 0.15
@@ -37,17 +38,10 @@ class BlockSize(PlaceRewrite):
     def changed(self, module: cst.Module, place: Place, chosen: Mapping[str, str]) -> cst.Module:
         size = chosen["size"]
         made = replaced(module, place.node, place.node.with_changes(default=cst.Integer(size)))
-        return cst.parse_module(_declared(made.code, place.label, size))
-
-
-def _declared(source: str, name: str, first: str) -> str:
-    """`source` with `first` as the first choice of the tunable `name`, where it is declared."""
-
-    def reordered(hit: re.Match[str]) -> str:
-        others = [choice.strip() for choice in hit[2].split(",") if choice.strip() != first]
-        return f"{hit[1]}{', '.join([first, *others])}{hit[3]}"
-
-    return re.sub(rf"(#[ \t]*evokern:[ \t]*tunable[ \t]+{name}[ \t]+in[ \t]+\{{)([^}}\n]*)(\}})", reordered, source)
+        assert isinstance(place.node, cst.Param)
+        assert isinstance(place.node.default, cst.Integer)
+        choices = (*place.options["size"], place.node.default.value)
+        return cst.parse_module(redeclared(Kernel(made.code, "triton"), place.label, size, choices))
 
 
 PLUGIN = BlockSize

@@ -83,7 +83,8 @@ def test_stores_that_cannot_be_streamed(store: str) -> None:
 
 def test_prefetch_leaves_out_what_stays_in_the_cache() -> None:
     after = rewritten(SEED, TASK, step("prefetch", "m/n[y]", distance="2048"))
-    assert "__builtin_prefetch(&x[m * N + n_line + 2048]);" in after
+    assert "__builtin_prefetch(&x[m * N + n_line + N_AHEAD]);" in after
+    assert "// evokern: tunable N_AHEAD in {2048, 256, 512, 1024, 4096, 8192}\n" in after
     assert "prefetch(&w" not in after
     assert labels("prefetch", after, TASK) == ["m/n[largest]"]
 

@@ -135,5 +135,6 @@ def test_steps_survive_each_other():
     assert "layernorm_rows[(cdiv(M, 4),)]" in kernel.source
     assert "BLOCK=next_power_of_2(N)" in kernel.source
     assert "num_warps=8" in kernel.source
+    assert dict(kernel.point) == {"num_warps": "8", "BLOCK": "1024"}
     assert kernel.source.count("evict_first") == 1
     assert isinstance(Triton().program(kernel, task(name), task(name).time[0], "cuda:90"), Program)

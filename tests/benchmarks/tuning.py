@@ -1,0 +1,173 @@
+"""How much of a kernel's space must be tried to come near its best point: by `tune`, and by others.
+
+    python tests/benchmarks/tuning.py check                 # the default of each kernel: right, and how many points
+    python tests/benchmarks/tuning.py measure [KERNEL ...]  # every legal point, once: hours; writes tunable/*.json
+    python tests/benchmarks/tuning.py compare               # replays strategies on what was measured: a table
+
+A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import exp, log
+from pathlib import Path
+from statistics import median
+
+import numpy
+
+from evokern.backends.cpp import Cpp
+from evokern.evaluation.client import Judge
+from evokern.kernel import Kernel
+from evokern.lite import lite_space
+from evokern.outcome import Fidelity
+from evokern.point import at
+from evokern.settings import Settings, load
+from evokern.space import legal_points, misdeclared
+from evokern.tunable import Point
+from evokern.tune import Trial, next_point
+
+FOLDER = Path(__file__).parent / "tunable"
+TESTS, EXAMPLES = Path(__file__).parents[1], Path(__file__).parents[2] / "examples"
+SEEDS = 20
+SHARE = 0.1
+"""Of the points that a strategy may try."""
+NEAR = 0.05
+DRAWN = 500
+STRATEGIES = ("tune", "random", "optuna on the raw space")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kernel with tunables, its task, and its legal points."""
+
+    name: str
+    settings: Settings
+    kernel: Kernel
+    points: tuple[Point, ...]
+
+    @property
+    def file(self) -> Path:
+        return FOLDER / f"{self.name}.json"
+
+    def measured(self) -> dict[Point, float | None]:
+        """Point → speed-up over the best baseline; None where the kernel failed."""
+        values = json.loads(self.file.read_text())["speedups"]
+        return dict(zip(self.points, values, strict=True))
+
+
+def subjects(names: list[str]) -> Iterator[Subject]:
+    for file in sorted(FOLDER.glob("*.cpp")):
+        if names and file.stem not in names:
+            continue
+        example = EXAMPLES / f"{file.stem}.yaml"
+        settings = load(example if example.exists() else TESTS / "corpus" / file.stem / "task.yaml", {"backend": "cpp"})
+        kernel = Kernel(file.read_text())
+        assert (evidence := misdeclared(kernel, settings.task)) is None, evidence
+        yield Subject(file.stem, settings, kernel, legal_points(kernel, settings.task))
+
+
+def check(subject: Subject) -> None:
+    """The default point: a line."""
+    with Judge(subject.settings.task, subject.settings.evaluation, subject.settings.seeds[0]) as judge:
+        evaluation = judge.evaluate(subject.kernel, Fidelity.SCREEN)
+    speed = evaluation.speedup()
+    why = [one.reason for one in evaluation.evidence]
+    print(f"{subject.name}: {len(subject.points)} points, {evaluation.status}, {speed and round(speed, 2)}x", *why)
+
+
+def measure(subject: Subject) -> None:
+    """Every legal point at SCREEN, compiled by one thread ahead of the judge."""
+    kernels = [at(subject.kernel, point) for point in subject.points]
+    task, speedups = subject.settings.task, []
+    with (
+        Judge(task, subject.settings.evaluation, subject.settings.seeds[0]) as judge,
+        ThreadPoolExecutor(1) as compiler,
+    ):
+        compiled = [compiler.submit(Cpp().compile, kernel, task) for kernel in kernels]
+        for number, (kernel, artefact) in enumerate(zip(kernels, compiled, strict=True), 1):
+            artefact.result()
+            speedups.append(judge.evaluate(kernel, Fidelity.SCREEN).speedup())
+            if number % 100 == 0:
+                print(f"{subject.name}: {number} of {len(kernels)}", flush=True)
+    subject.file.write_text(json.dumps({"speedups": [speed and round(speed, 4) for speed in speedups]}) + "\n")
+
+
+def tried(strategy: str, subject: Subject, known: Mapping[Point, float | None], budget: int, seed: int) -> list[float]:
+    """The speeds of the passing points that a strategy tries."""
+    rng = numpy.random.default_rng(seed)
+    if strategy == "random":
+        chosen = rng.choice(len(subject.points), size=budget, replace=False)
+        return [speed for place in chosen if (speed := known[subject.points[place]])]
+    if strategy.startswith("optuna"):
+        return _raw_optuna(subject, known, budget, seed)
+    lite = lite_space(subject.kernel, subject.settings.task, subject.points)
+    found: dict[Point, Trial] = {}
+    for _ in range(budget):
+        trials = list(found.values())
+        point = next_point(subject.kernel.tunables, subject.points, lite, trials, (), lambda one: one not in found, rng)
+        if point is None:
+            break
+        speed = known[point]
+        found[point] = Trial(point, log(speed) if speed else None)
+    return [exp(trial.gain) for trial in found.values() if trial.gain is not None]
+
+
+def _raw_optuna(subject: Subject, known: Mapping[Point, float | None], budget: int, seed: int) -> list[float]:
+    """TPE that knows nothing of constraints: what is illegal, fails or repeats costs it a trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    found = []
+    for _ in range(budget):
+        trial = study.ask()
+        point = tuple((one.name, trial.suggest_categorical(one.name, one.ordered)) for one in subject.kernel.tunables)
+        speed = known.get(point)
+        if speed:
+            found.append(speed)
+            study.tell(trial, log(speed))
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+    return found
+
+
+def compare(subject: Subject) -> None:
+    """A row a strategy: what was reached, of the best, with a tenth of the points."""
+    known = subject.measured()
+    best = max(speed for speed in known.values() if speed)
+    budget = int(SHARE * len(subject.points))
+    for strategy in STRATEGIES:
+        reached = [max(tried(strategy, subject, known, budget, seed), default=0.0) / best for seed in range(SEEDS)]
+        near = sum(share >= 1 - NEAR for share in reached)
+        cells = (subject.name, len(subject.points), budget, strategy, f"{median(reached):.3f}", f"{near} of {SEEDS}")
+        print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    lite = lite_space(subject.kernel, subject.settings.task, subject.points)
+    rng = numpy.random.default_rng(0)
+    drawn = rng.choice(len(subject.points), size=min(DRAWN, len(subject.points)), replace=False)
+    rival = max(known[subject.points[place]] or 0.0 for place in drawn)
+    share = max(known[point] or 0.0 for point in lite) / rival
+    print(f"| {subject.name} | {len(subject.points)} | {len(lite)} | best of the lite space over best of {len(drawn)} "
+          f"random points | {share:.3f} | |", flush=True)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["check", "measure", "compare"])
+    parser.add_argument("kernels", nargs="*", help="all when left out")
+    options = parser.parse_args()
+    if options.what == "compare":
+        print(
+            "| kernel | points | tried | strategy | median share of the best | within 5 % |\n|---|---|---|---|---|---|"
+        )
+    for subject in subjects(options.kernels):
+        if options.what != "compare" or subject.file.exists():
+            {"check": check, "measure": measure, "compare": compare}[options.what](subject)
+
+
+if __name__ == "__main__":
+    main()
