@@ -12,6 +12,8 @@ _TUNABLE = re.compile(r"^\s*(?://|#)\s*evokern:\s*(tunable|flag)\s+(\w+)\s+in\s+
 _SPACE_BESIDE_WORD = re.compile(r"(?<=\w) (?=[^\w\s])|(?<=[^\w\s]) (?=\w)")
 _DECLARATION = re.compile(r"//[ \t]*evokern:[^\n]*")
 _PYTHON_DECLARATION = re.compile(r"#[ \t]*evokern:[^\n]*")
+SEED = "seed"
+"""The `operator` of the kernels that a user brings: generation 0."""
 PYTHON_LIKE = ("triton",)
 """Languages whose kernels are Python text."""
 

@@ -155,18 +155,29 @@ class Inspection:
     backend: Backend
     known: Mapping[str, int] = field(default_factory=dict)
     """As in `Context`, without the child itself."""
+    history: tuple[Candidate, ...] = ()
+    """As in `Context`: what the child was made from, and what failed before it."""
 
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Refuses a child before it costs device time. Called in the order of `price_s`, until one refuses."""
+    """Refuses a child before it costs device time. `cascade.py` decides in which order verifiers are called, whether
+    at all, and what comes of a refusal: the first that stands is the last word.
+
+    An optional class attribute, False by default. ``is_rule: bool``: what it refuses is refused by definition, whatever
+    a judge would say of it (a kernel that does not compile). A rule is always called and never audited; what others
+    refuse is a prediction, which is held against the judge.
+    """
 
     name: str
     price_s: float
-    """Expected wall seconds per verdict; the engine sorts by it."""
+    """Expected seconds per verdict, for as long as none was measured."""
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
-        """Lets pass or refuses with evidence; never accepts for good. Called from several threads at once."""
+        """Lets pass, refuses with evidence, or abstains; never accepts for good. Called from several threads at once.
+
+        Whatever it raises, and whatever takes too long, is taken as an abstention.
+        """
         ...
 
 

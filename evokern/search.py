@@ -22,7 +22,7 @@ from evokern import machine, registry
 from evokern.batches import Batches
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
-from evokern.kernel import Child, Recipe
+from evokern.kernel import SEED, Child, Recipe
 from evokern.lead import leader, named
 from evokern.models.desk import Desk
 from evokern.models.ledger import Spending
@@ -35,10 +35,8 @@ from evokern.records import Records
 from evokern.select import Island, migrate, survive
 from evokern.settings import Settings
 from evokern.task import Task
-from evokern.verification import Verification
+from evokern.verification import Verification, of_kin
 
-SEED = "seed"
-"""The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
 """A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
 generation, confirming may take no longer than screening does."""
@@ -60,7 +58,7 @@ class Search:
         self._evaluator = evaluator
         self._judge: Judge | None = None
         self._operators: dict[str, Operator] = registry.chosen("operators", settings.search.operators)
-        self._verification = Verification(settings)
+        self._verification = Verification(settings, self._chances, of_kin(archive, self.run, settings))
         self._desk: Desk | None = None
         self._flow: Batches | Pipeline | None = None
         self._started = time.monotonic()
@@ -271,6 +269,10 @@ class Search:
     def _rng(self, generation: int, index: int) -> numpy.random.Generator:
         branch = self.run.id if self.run.parent is not None else 0  # a branch must not repeat what its parent run tried
         return numpy.random.default_rng([self.run.seed, branch, generation, index])
+
+    def _chances(self, generation: int, index: int) -> tuple[float, float]:
+        audit, probe = self._rng(generation, index).spawn(1)[0].random(2)
+        return float(audit), float(probe)
 
     def _born(self, generation: int, index: int, child: Child) -> Candidate:
         return Candidate(self.run.id, generation, index, index % self.settings.search.islands, child)

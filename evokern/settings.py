@@ -57,6 +57,15 @@ class SearchSettings(Section):
     """What an hour of judging is worth: how the choice of operator and model weighs device time against money."""
 
 
+class VerificationSettings(Section):
+    """How kernels are looked over before they cost device time (verifiers/README.md)."""
+
+    audited_share: float = Field(default=0.05, gt=0, le=1, allow_inf_nan=False)
+    """Share of the refusals that the judge looks at all the same, to know what verifiers are worth."""
+    good_lost: float = Field(default=0.05, gt=0, lt=1, allow_inf_nan=False)
+    """Share of the good kernels that soft verifiers may refuse, all of them together."""
+
+
 class BudgetSettings(Section):
     """When to stop before the last generation."""
 
@@ -131,6 +140,7 @@ class _Common(Section):
     backend: str = AUTO
     """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
     search: SearchSettings = SearchSettings()
+    verification: VerificationSettings = VerificationSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     replay: str | None = None
