@@ -83,4 +83,4 @@ def test_what_does_not_compile_carries_the_compilers_words():
 
 def test_the_cheapest_come_first():
     ordered = sorted(VERIFIERS.values(), key=lambda verifier: verifier.price_s)
-    assert [verifier.name for verifier in ordered] == ["duplicate", "contract", "compile"]
+    assert [verifier.name for verifier in ordered] == ["duplicate", "contract", "renamed", "resources", "compile"]
