@@ -8,9 +8,10 @@ uninterrupted one does.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from evokern.outcome import Candidate, Status, Verdict
 
@@ -91,8 +92,8 @@ class TrackRecord:
     def confusion(self, threshold: float = LEAST_DOUBT) -> Confusion:
         """As if every doubt of `threshold` or more had been a refusal, and no other."""
         counts: dict[tuple[bool, bool | None], int] = defaultdict(int)
-        for one in self.spoken:
-            counts[one.doubt >= threshold, one.is_wrong] += 1
+        for (doubt, is_wrong), verdicts in self._tally.items():
+            counts[doubt >= threshold, is_wrong] += verdicts
         return Confusion(
             counts[True, True], counts[True, False], counts[True, None], counts[False, True], counts[False, False]
         )
@@ -113,10 +114,15 @@ class TrackRecord:
         wrong = seen.weight * seen.refused_wrong + seen.passed_wrong
         return EVEN.mean(wrong, seen.weight * seen.refused_good + seen.passed_good)
 
-    @property
+    @cached_property
     def spoken(self) -> tuple[Observation, ...]:
         """Without the abstentions."""
         return tuple(one for one in self.observations if not one.abstained)
+
+    @cached_property
+    def _tally(self) -> Counter[tuple[float, bool | None]]:
+        """Verdicts by doubt and truth."""
+        return Counter((one.doubt, one.is_wrong) for one in self.spoken)
 
     @property
     def judged(self) -> int:

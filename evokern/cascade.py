@@ -54,8 +54,8 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What a verifier has come to."""
+class Trust:
+    """How far a verifier is trusted, and why."""
 
     verifier: str
     mode: Mode
@@ -83,42 +83,41 @@ def is_rule(verifier: Verifier) -> bool:
     return bool(getattr(verifier, "is_rule", False))
 
 
-def weighs(verifier: Verifier) -> bool:
-    """Whether it is *soft*: a model judges."""
+def is_soft(verifier: Verifier) -> bool:
+    """Whether a model makes its predictions."""
     return bool(getattr(verifier, "needs_model", False))
 
 
-def standings(
+def cascade(
     verifiers: Mapping[str, Verifier], candidates: Sequence[Candidate], settings: Settings
-) -> tuple[Standing, ...]:
+) -> tuple[Trust, ...]:
     """Of each of `verifiers` after `candidates`, in the order in which they are asked."""
     rules = [name for name, verifier in verifiers.items() if is_rule(verifier)]
-    soft = sum(map(weighs, verifiers.values()))
+    soft = sum(map(is_soft, verifiers.values()))
     usd_per_s, limit = settings.search.device_usd_per_hour / 3600, settings.verification.good_lost
     records, judge_s = track_records(candidates, rules), judge_s_of_wrong(candidates)
     found = []
     for name, verifier in verifiers.items():
-        is_soft = weighs(verifier)
-        record = records.get(name, TrackRecord(name))
-        record = replace(record, false_refusal_prior=EVEN if is_soft else CAREFUL)
-        terms = Terms(usd_per_s, judge_s, limit / soft if is_soft else limit)
+        prior = EVEN if is_soft(verifier) else CAREFUL
+        record = replace(records.get(name, TrackRecord(name)), false_refusal_prior=prior)
+        terms = Terms(usd_per_s, judge_s, limit / soft if is_soft(verifier) else limit)
         found.append(_rule(verifier, record, terms) if is_rule(verifier) else _prediction(verifier, record, terms))
     return tuple(sorted(found, key=_order))
 
 
-def _order(standing: Standing) -> tuple[bool, float, str]:
+def _order(trust: Trust) -> tuple[bool, float, str]:
     """Those whose refusals stand come first: what they refuse need not be paid for again."""
-    return (standing.mode not in (Mode.RULE, Mode.ON), -standing.rank, standing.verifier)
+    return (trust.mode not in (Mode.RULE, Mode.ON), -trust.rank, trust.verifier)
 
 
-def _rule(verifier: Verifier, record: TrackRecord, terms: Terms) -> Standing:
+def _rule(verifier: Verifier, record: TrackRecord, terms: Terms) -> Trust:
     seen, price_usd = record.confusion(), _price_usd(verifier, record, terms)
     refused = EVEN.mean(seen.refused, len(record.spoken) - seen.refused)
     saving = refused * terms.judge_s * terms.usd_per_s - price_usd
-    return Standing(verifier.name, Mode.RULE, record, price_usd, saving, refused / price_usd, "holds by definition")
+    return Trust(verifier.name, Mode.RULE, record, price_usd, saving, refused / price_usd, "holds by definition")
 
 
-def _prediction(verifier: Verifier, record: TrackRecord, terms: Terms) -> Standing:
+def _prediction(verifier: Verifier, record: TrackRecord, terms: Terms) -> Trust:
     price_usd = _price_usd(verifier, record, terms)
     harmless = _harmless(verifier, record, terms.good_lost)
     threshold = LEAST_DOUBT if harmless is None else harmless
@@ -126,14 +125,14 @@ def _prediction(verifier: Verifier, record: TrackRecord, terms: Terms) -> Standi
     saving = stopped * terms.judge_s * terms.usd_per_s - price_usd
     if harmless is not None and saving > 0:
         mode, why = Mode.ON, f"saves ${saving:.2g} a verdict"
-    elif weighs(verifier) and not _is_tried(record, terms.good_lost):
+    elif is_soft(verifier) and not _is_tried(record, terms.good_lost):
         mode, why = Mode.TRIAL, f"{record.good} good kernels seen, {record.judged} judged"
     elif harmless is None:
         lost = record.false_refusals()
         mode, why = Mode.OFF, f"would lose {lost:.0%} of the good kernels, {terms.good_lost:.1%} are allowed"
     else:
         mode, why = Mode.OFF, f"costs ${price_usd:.2g} a verdict, saves ${saving + price_usd:.2g}"
-    return Standing(verifier.name, mode, record, price_usd, saving, stopped / price_usd, why, threshold)
+    return Trust(verifier.name, mode, record, price_usd, saving, stopped / price_usd, why, threshold)
 
 
 def _harmless(verifier: Verifier, record: TrackRecord, limit: float) -> float | None:
@@ -141,8 +140,8 @@ def _harmless(verifier: Verifier, record: TrackRecord, limit: float) -> float | 
 
     A soft verifier must have been right at it once: where it never refused anything, it has nothing to offer.
     """
-    thresholds = THRESHOLDS if weighs(verifier) else (LEAST_DOUBT,)
-    proven = (one for one in thresholds if not weighs(verifier) or record.confusion(one).refused_wrong)
+    thresholds = THRESHOLDS if is_soft(verifier) else (LEAST_DOUBT,)
+    proven = (one for one in thresholds if not is_soft(verifier) or record.confusion(one).refused_wrong)
     return next((one for one in proven if record.false_refusals(one) <= limit), None)
 
 

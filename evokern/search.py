@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 
 from evokern import machine, registry
 from evokern.batches import Batches
+from evokern.cascade import Trust
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
 from evokern.kernel import SEED, Child, Recipe
@@ -73,16 +74,18 @@ class Search:
         return self
 
     def _open(self) -> None:
-        if self.settings.models:
+        if self.settings.models or self.settings.verification.models:
             self._desk = open_desk(self.settings, self.archive, self.run)
-        proposer = Proposer(self.settings, self._operators, self._desk)
+        self._verification.seat(self._desk)
+        proposing = self._desk if self.settings.models else None
+        proposer = Proposer(self.settings, self._operators, proposing)
         parts = (self._records, proposer, self._verification, self._born, self._rng, self._seed)
-        if self._desk is None:
+        if proposing is None:
             self._flow = Batches(*parts)
         else:
             search = self.settings.search
             self._flow = Pipeline(
-                *parts, self._desk, search.in_flight, search.generations, is_stopped=lambda: self.stopped
+                *parts, proposing, search.in_flight, search.generations, is_stopped=lambda: self.stopped
             )
         if self._evaluator is None:
             yardstick = self.settings.seeds[0] if self.settings.seeds else None
@@ -93,7 +96,9 @@ class Search:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._verification.close()
+            if self._desk is not None:
+                self._desk.stop()
+            self._verification.close(at_once=isinstance(error, KeyboardInterrupt))
             if self._judge is not None:
                 self._judge.__exit__(kind, error, trace)
             if isinstance(self._flow, Pipeline):
@@ -114,6 +119,11 @@ class Search:
     def timed(self) -> bool:
         """Whether kernels are timed on this machine, or only told right from wrong."""
         return self._verification.backend.timed or machine.has_gpu()
+
+    @property
+    def cascade(self) -> tuple[Trust, ...]:
+        """How far each verifier is trusted by now, in the order in which they are asked."""
+        return self._verification.cascade(self.history())
 
     @property
     def generation(self) -> int:

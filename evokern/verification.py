@@ -10,11 +10,14 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 
 from evokern import machine, registry
-from evokern.cascade import Mode, Standing, standings
+from evokern.cascade import Mode, Trust, cascade, is_soft
+from evokern.errors import EvokernError
 from evokern.kernel import SEED, Child
+from evokern.models.desk import Desk
 from evokern.outcome import Candidate, Status, Verdict
 from evokern.protocols import Archive, Backend, Inspection, Run, Verifier
 from evokern.settings import Settings
@@ -26,7 +29,7 @@ Chances = Callable[[int, int], tuple[float, float]]
 
 
 class Verification:
-    """As many at a time as there are cores: most of the time compilers run."""
+    """As many at a time as there are cores, since most of the time compilers run; waiting for models takes no core."""
 
     def __init__(self, settings: Settings, chances: Chances, earlier: Sequence[Candidate] = ()) -> None:
         """Raises an EvokernError if `settings` names a plug-in that is not there.
@@ -36,9 +39,12 @@ class Verification:
         """
         self._settings, self._chances, self._earlier = settings, chances, tuple(earlier)
         self.backend: Backend = registry.chosen("backends", [settings.backend])[settings.backend]
-        self._verifiers: dict[str, Verifier] = registry.chosen("verifiers", settings.search.verifiers)
-        self._latest: tuple[Sequence[Candidate], tuple[Standing, ...]] | None = None
-        self._threads = ThreadPoolExecutor(max_workers=machine.usable_cores(), thread_name_prefix="verify")
+        self._verifiers = configured(settings)
+        self._desk: Desk | None = None
+        self._latest: tuple[Sequence[Candidate], tuple[Trust, ...]] | None = None
+        cores, waiting = machine.usable_cores(), settings.search.in_flight if settings.verification.models else 0
+        self._cores = threading.BoundedSemaphore(cores)
+        self._threads = ThreadPoolExecutor(max_workers=cores + waiting, thread_name_prefix="verify")
         self.disturbs_the_judge = settings.evaluation.threads in (0, machine.usable_cores())
         """Kernels are timed on every core, so that compilers have to wait meanwhile."""
 
@@ -50,20 +56,29 @@ class Verification:
         Args:
             history: what may be known at its place; the order of verifiers, and whose refusals stand, follow from it.
         """
-        inspection = Inspection(self._settings.task, self.backend, dict(known), history)
+        asked = tuple(model.name for model in self._settings.verification.asked)
+        place = (candidate.generation, candidate.index)
+        models = self._desk.at(*place, asked[0]) if self._desk is not None and asked else None
+        inspection = Inspection(
+            self._settings.task, self.backend, dict(known), history, models, asked, self._settings.prompts
+        )
         return self._threads.submit(self._verify, candidate, inspection)
 
-    def standings(self, history: Sequence[Candidate]) -> tuple[Standing, ...]:
+    def cascade(self, history: Sequence[Candidate]) -> tuple[Trust, ...]:
         """What each verifier has come to by `history` and earlier runs, in the order in which they are asked."""
         latest = self._latest
         if latest is None or latest[0] is not history:
-            found = standings(self._verifiers, (*self._earlier, *history), self._settings)
+            found = cascade(self._verifiers, (*self._earlier, *history), self._settings)
             latest = self._latest = (history, found)
         return latest[1]
 
-    def close(self) -> None:
-        """Drops what has not begun."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def seat(self, desk: Desk | None) -> None:
+        """Where models are asked, from now on."""
+        self._desk = desk
+
+    def close(self, at_once: bool = True) -> None:
+        """Drops what has not begun; unless `at_once`, answers of models that are on their way are waited for."""
+        self._threads.shutdown(wait=bool(self._desk) and not at_once, cancel_futures=True)
 
     def _verify(self, candidate: Candidate, inspection: Inspection) -> Candidate:
         if candidate.status is not None:
@@ -71,14 +86,30 @@ class Verification:
         share = self._settings.verification.audited_share
         audit, probe = self._chances(candidate.generation, candidate.index)
         is_audited = audit < share or candidate.child.operator == SEED  # what a user brings is judged
-        for standing in self.standings(inspection.history):
-            if standing.mode is Mode.OFF and probe >= share:
+        for trust in self.cascade(inspection.history):
+            if trust.mode is Mode.OFF and probe >= share:
                 continue
-            verdict = asked(self._verifiers[standing.verifier], candidate.child, inspection)
-            candidate = replace(candidate, verdicts=(*candidate.verdicts, standing.heeded(verdict, is_audited)))
+            verifier = self._verifiers[trust.verifier]
+            with nullcontext() if is_soft(verifier) else self._cores:
+                verdict = asked(verifier, candidate.child, inspection)
+            candidate = replace(candidate, verdicts=(*candidate.verdicts, trust.heeded(verdict, is_audited)))
             if candidate.refusal is not None:
                 break
         return candidate
+
+
+def configured(settings: Settings) -> dict[str, Verifier]:
+    """The verifiers that `settings` ask for: the soft ones only if there is a model for them.
+
+    Raises:
+        EvokernError: there is no plug-in of a name, or one that needs a model is named and there is none.
+    """
+    found: dict[str, Verifier] = registry.chosen("verifiers", settings.search.verifiers)
+    if settings.verification.models:
+        return found
+    if needy := [name for name in settings.search.verifiers or () if is_soft(found[name])]:
+        raise EvokernError(f"verifier {needy[0]} asks a model: name one under verification.models, or leave it out")
+    return {name: verifier for name, verifier in found.items() if not is_soft(verifier)}
 
 
 def asked(verifier: Verifier, child: Child, inspection: Inspection, patience_s: float = PATIENCE_S) -> Verdict:

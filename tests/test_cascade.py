@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evokern.cascade import Mode, Standing, standings
+from evokern.cascade import Mode, Trust, cascade
 from evokern.outcome import Candidate, Evaluation, Fidelity, Status, Verdict
 from evokern.settings import load
 from tests.specimens import passed
@@ -27,9 +27,9 @@ class Named:
     needs_model: bool = False
 
 
-def found(verifiers: list[Named], candidates: Sequence[Candidate] = (), **overrides: object) -> dict[str, Standing]:
+def found(verifiers: list[Named], candidates: Sequence[Candidate] = (), **overrides: object) -> dict[str, Trust]:
     settings = load(TASK, {name.replace("__", "."): value for name, value in overrides.items()})
-    return {one.verifier: one for one in standings({one.name: one for one in verifiers}, candidates, settings)}  # type: ignore[misc]
+    return {one.verifier: one for one in cascade({one.name: one for one in verifiers}, candidates, settings)}  # type: ignore[misc]
 
 
 def judged(wrong: bool, *verdicts: Verdict, judge_s: float = 10.0) -> Candidate:
@@ -60,9 +60,9 @@ def test_who_refuses_more_for_the_same_price_is_asked_first():
 
 def test_a_verifier_that_costs_more_than_it_saves_is_off_and_says_so():
     history = [judged(True, said("dear", 1.0, price_s=30.0)), judged(False, said("dear", 0.0, price_s=30.0))] * 30
-    standing = found([Named("dear")], history)["dear"]
-    assert standing.mode is Mode.OFF
-    assert standing.why.startswith("costs $0.017 a verdict, saves $0.00")
+    trust = found([Named("dear")], history)["dear"]
+    assert trust.mode is Mode.OFF
+    assert trust.why.startswith("costs $0.017 a verdict, saves $0.00")
     worth_it = [replace(one, evaluations=(replace(one.evaluations[0], judge_s=900.0),)) for one in history]
     assert found([Named("dear")], worth_it)["dear"].mode is Mode.ON
 
@@ -77,11 +77,11 @@ def test_money_counts_as_time_does():
 def test_the_threshold_keeps_the_good_kernels():
     right = [judged(True, said("asked", 0.97))] * 40
     hasty = [judged(False, said("asked", 0.7))] * 20 + [judged(False, said("asked", 0.1))] * 40
-    standing = found([Named("asked", needs_model=True)], right + hasty)["asked"]
-    assert standing.mode is Mode.ON
-    assert standing.threshold == pytest.approx(0.75)
-    assert standing.heeded(said("asked", 0.7), is_audited=False).refusal is None
-    assert standing.heeded(said("asked", 0.97), is_audited=False).refusal is Status.WRONG
+    trust = found([Named("asked", needs_model=True)], right + hasty)["asked"]
+    assert trust.mode is Mode.ON
+    assert trust.threshold == pytest.approx(0.75)
+    assert trust.heeded(said("asked", 0.7), is_audited=False).refusal is None
+    assert trust.heeded(said("asked", 0.97), is_audited=False).refusal is Status.WRONG
     assert (
         found([Named("asked", needs_model=True)], right + hasty, verification__good_lost=0.5)["asked"].threshold == 0.5
     )
@@ -91,9 +91,9 @@ def test_who_can_not_tell_is_off_after_the_trial():
     guesses = [judged(wrong, said("asked", doubt)) for wrong in (True, False) for doubt in (0.9, 0.1)]
     asked = [Named("asked", needs_model=True)]
     assert found(asked, guesses * 10)["asked"].mode is Mode.TRIAL
-    standing = found(asked, guesses * 25)["asked"]
-    assert standing.mode is Mode.OFF
-    assert "of the good kernels, 5.0% are allowed" in standing.why
+    trust = found(asked, guesses * 25)["asked"]
+    assert trust.mode is Mode.OFF
+    assert "of the good kernels, 5.0% are allowed" in trust.why
 
 
 def test_several_models_share_what_may_be_lost():

@@ -144,10 +144,10 @@ def test_a_verifier_whose_refusals_are_wrong_is_turned_off_in_the_search(tmp_pat
     history = searched(tmp_path / "a.db", "odd", search__generations=6, verification__audited_share=0.5)
     settings = load(TASK, {"search.verifiers": ["odd"]})
     guard = Verification(settings, lambda generation, index: (0.0, 0.0))
-    (standing,) = guard.standings(history)
+    (trust,) = guard.cascade(history)
     guard.close()
-    assert standing.mode is Mode.OFF
-    assert "of the good kernels" in standing.why
+    assert trust.mode is Mode.OFF
+    assert "of the good kernels" in trust.why
     late = [one for one in history if one.generation == 6 and one.status is not Status.DUPLICATE]
     assert late
     assert sum(bool(one.evaluations) for one in late) == len(late)  # all that it still refuses is judged

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from evokern.calibration import EVEN, Confusion, judge_s_of_wrong
-from evokern.cascade import Mode, Standing
+from evokern.cascade import Mode, Trust
 from evokern.outcome import Candidate
 from evokern.report import figures
 from evokern.report.table import table
@@ -47,32 +47,32 @@ class Account:
 
 
 def accounts(
-    kind: tuple[str, str], standings: Sequence[Standing], candidates: Sequence[Candidate], usd_per_s: float
+    kind: tuple[str, str], cascade: Sequence[Trust], candidates: Sequence[Candidate], usd_per_s: float
 ) -> tuple[Account, ...]:
-    """A row for each of `standings`, in their order.
+    """A row for each of `cascade`, in their order.
 
     Args:
         kind: backend and category.
-        candidates: those that `standings` were made of.
+        candidates: those that `cascade` were made of.
         usd_per_s: what a second of the device is worth.
     """
     judge_s = judge_s_of_wrong(candidates)
     stood = [one.refusal.verifier for one in candidates if one.refusal is not None]
-    return tuple(_account(kind, one, stood.count(one.verifier), judge_s, usd_per_s) for one in standings)
+    return tuple(_account(kind, one, stood.count(one.verifier), judge_s, usd_per_s) for one in cascade)
 
 
-def _account(kind: tuple[str, str], standing: Standing, stood: int, judge_s: float, usd_per_s: float) -> Account:
-    record, seen = standing.record, standing.record.confusion()
-    is_rule = standing.mode is Mode.RULE
+def _account(kind: tuple[str, str], trust: Trust, stood: int, judge_s: float, usd_per_s: float) -> Account:
+    record, seen = trust.record, trust.record.confusion()
+    is_rule = trust.mode is Mode.RULE
     right = 1.0 if is_rule else EVEN.mean(seen.refused_wrong, seen.refused_good)
     spent_s = sum(one.price_s for one in record.observations)
     saved_s = stood * right * judge_s - spent_s
     return Account(
         *kind,
-        standing.verifier,
-        standing.mode,
-        standing.why,
-        standing.threshold,
+        trust.verifier,
+        trust.mode,
+        trust.why,
+        trust.threshold,
         seen,
         len(record.observations) - len(record.spoken),
         1.0 if is_rule and seen.refused else seen.precision,
@@ -85,6 +85,20 @@ def _account(kind: tuple[str, str], standing: Standing, stood: int, judge_s: flo
         saved_s,
         saved_s * usd_per_s - sum(one.cost_usd or 0.0 for one in record.observations),
     )
+
+
+def changes(modes: dict[str, Mode], trusts: Sequence[Trust]) -> list[str]:
+    """A line for each verifier that is used otherwise than `modes` says, which is brought up to date.
+
+    One that is new there is only worth a line when its refusals do not stand.
+    """
+    lines = []
+    for trust in trusts:
+        usual = trust.mode if trust.mode in (Mode.RULE, Mode.ON) else None
+        if modes.get(trust.verifier, usual) is not trust.mode:
+            lines.append(f"verifier {trust.verifier} is {trust.mode}: {trust.why}")
+        modes[trust.verifier] = trust.mode
+    return lines
 
 
 def text(found: Sequence[Account]) -> str:
