@@ -1,9 +1,9 @@
 """Verifiers held against the judge: what each refused and let pass, and what the judge says of those kernels.
 
-Whoever is refused is not judged, except for the share that is audited. So the refusals that were judged stand for all
-of them (post-stratification: W. G. Cochran, "Sampling Techniques", 3rd ed. 1977, section 5A.9). Rates are means of Beta
-posteriors; the priors are stated below. Pure functions of the records, so that a resumed run decides as an
-uninterrupted one does.
+Whoever is refused is not judged, except for the share that is audited. So the refusals that were judged stand for the
+others of about the same doubt (post-stratification: W. G. Cochran, "Sampling Techniques", 3rd ed. 1977, chapter 5A).
+Rates are means of Beta posteriors; the priors are stated below. Pure functions of the records, so that a resumed run
+decides as an uninterrupted one does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from evokern.outcome import Candidate, Status, Verdict
 
 LEAST_DOUBT = 0.5
 """From here on a verdict is a refusal: whoever doubts less lets pass."""
+STRATA = 20
+"""Into so many parts doubts are divided where judged refusals stand for others."""
 PRIOR_JUDGE_S = 2.0
 """What judging a wrong kernel is taken to cost until it is known; counts as one kernel."""
 _UNDECIDED = frozenset({None, Status.DUPLICATE, Status.INCONCLUSIVE})
@@ -74,12 +76,6 @@ class Confusion:
         judged = self.refused_wrong + self.refused_good
         return self.refused_wrong / judged if judged else None
 
-    @property
-    def weight(self) -> float:
-        """How many refusals each judged one stands for; 0 where none was judged."""
-        judged = self.refused_wrong + self.refused_good
-        return self.refused / judged if judged else 0.0
-
 
 @dataclass(frozen=True)
 class TrackRecord:
@@ -100,19 +96,27 @@ class TrackRecord:
 
     def recall(self, threshold: float = LEAST_DOUBT) -> float:
         """Share of the wrong kernels that it refuses."""
-        seen = self.confusion(threshold)
-        return EVEN.mean(seen.weight * seen.refused_wrong, seen.passed_wrong)
+        return EVEN.mean(self._refused(threshold, True), self.confusion(threshold).passed_wrong)
 
     def false_refusals(self, threshold: float = LEAST_DOUBT) -> float:
         """Share of the good kernels that it refuses."""
-        seen = self.confusion(threshold)
-        return self.false_refusal_prior.mean(seen.weight * seen.refused_good, seen.passed_good)
+        passed = self.confusion(threshold).passed_good
+        return self.false_refusal_prior.mean(self._refused(threshold, False), passed)
 
     def wrong_share(self) -> float:
         """Share of the kernels that it meets which are wrong."""
         seen = self.confusion()
-        wrong = seen.weight * seen.refused_wrong + seen.passed_wrong
-        return EVEN.mean(wrong, seen.weight * seen.refused_good + seen.passed_good)
+        wrong = self._refused(LEAST_DOUBT, True) + seen.passed_wrong
+        return EVEN.mean(wrong, self._refused(LEAST_DOUBT, False) + seen.passed_good)
+
+    def _refused(self, threshold: float, wrong: bool) -> float:
+        """How many kernels of that truth it refuses: the judged ones stand for the others of about the same doubt."""
+        strata: dict[int, Counter[bool | None]] = defaultdict(Counter)
+        for (doubt, is_wrong), verdicts in self._tally.items():
+            if doubt >= threshold:
+                strata[int(doubt * STRATA)][is_wrong] += verdicts
+        judged = ((seen, seen[True] + seen[False]) for seen in strata.values())
+        return sum(seen[wrong] * seen.total() / judgements for seen, judgements in judged if judgements)
 
     @cached_property
     def spoken(self) -> tuple[Observation, ...]:

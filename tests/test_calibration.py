@@ -48,6 +48,15 @@ def test_audited_refusals_stand_for_those_that_nobody_judged():
     assert many.wrong_share() == pytest.approx((1 + 80) / (2 + 80 + 100))
 
 
+def test_a_judged_refusal_stands_for_those_of_about_the_same_doubt_only():
+    sure = [met(True, True, audited=True, doubt=0.97)] + [met(True, None, doubt=0.97)] * 39
+    unsure = [met(True, wrong, audited=True, doubt=0.55) for wrong in (True, False)] * 10
+    told = record(*sure, *unsure, *[met(False, False, doubt=0.1)] * 30)
+    assert told.recall() == pytest.approx((1 + 40 + 10) / (2 + 40 + 10))
+    assert told.false_refusals() == pytest.approx((1 + 10) / (2 + 10 + 30))
+    assert told.false_refusals(0.9) == pytest.approx(1 / (2 + 40))
+
+
 def test_without_any_verdict_the_priors_speak():
     assert TrackRecord("guess").recall() == TrackRecord("guess").false_refusals() == 0.5
     assert TrackRecord("guess", false_refusal_prior=CAREFUL).false_refusals() == pytest.approx(0.01)
