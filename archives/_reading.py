@@ -132,10 +132,25 @@ class _Selection:
 
     def _verdicts(self) -> dict[int, list[Verdict]]:
         evidence = self._evidence("verdict", _VERDICTS)
-        rows = self._rows("verdicts.id, child, verifier, price_s, refusal", _VERDICTS)
+        columns = "verdicts.id, child, verifier, price_s, refusal, doubt, cost_usd, tokens, abstention, audited"
         return _grouped(
-            (child, Verdict(verifier, price_s, Status(refusal) if refusal else None, *evidence.get(key, ())))
-            for key, child, verifier, price_s, refusal in rows
+            (
+                child,
+                Verdict(
+                    verifier,
+                    price_s,
+                    Status(refusal) if refusal else None,
+                    next(iter(evidence.get(key, ())), None),
+                    doubt,
+                    cost_usd,
+                    tokens,
+                    abstention,
+                    bool(audited),
+                ),
+            )
+            for key, child, verifier, price_s, refusal, doubt, cost_usd, tokens, abstention, audited in self._rows(
+                columns, _VERDICTS
+            )
         )
 
     def _evaluations(self) -> dict[int, list[Evaluation]]:

@@ -101,6 +101,11 @@ def _insert_verdict(db: Database, child: int, position: int, verdict: Verdict) -
         verifier=verdict.verifier,
         price_s=verdict.price_s,
         refusal=refusal,
+        doubt=verdict.doubt,
+        cost_usd=verdict.cost_usd,
+        tokens=verdict.tokens,
+        abstention=verdict.abstention,
+        audited=verdict.audited,
     )
     _insert_evidence(db, "verdict", key, (verdict.evidence,) if verdict.evidence else ())
 

@@ -64,12 +64,15 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
 
 
 def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
-    """What the verifiers have against `kernel`, in the form of an evaluation; None when they let it pass.
+    """The rule that `kernel` breaks, in the form of an evaluation; None when there is none.
+
+    What verifiers merely predict of it does not count: it is about to be judged.
 
     Raises:
         EvokernError: it can't be confined while it is compiled, and the settings do not trust it.
     """
     from evokern import compiler, confinement, registry
+    from evokern.cascade import is_rule
     from evokern.kernel import Child, Recipe
     from evokern.outcome import Evaluation, Fidelity
     from evokern.protocols import Inspection
@@ -78,7 +81,7 @@ def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
     inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
     child = Child(kernel, "check", Recipe(kernel))
     verifiers = registry.chosen("verifiers", settings.search.verifiers).values()
-    for verifier in sorted(verifiers, key=lambda verifier: verifier.price_s):
+    for verifier in sorted(filter(is_rule, verifiers), key=lambda verifier: verifier.price_s):
         verdict = verifier.verify(child, inspection)
         if verdict.refusal is not None:
             evidence = (verdict.evidence,) if verdict.evidence else ()

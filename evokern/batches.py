@@ -63,10 +63,11 @@ class Batches:
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
         """The batch with its verdicts, in order. Compilers run beside the judge; before it if it needs every core."""
         generation = self._records.generation
-        known = {one.child.kernel.normal_hash: one.id for one in self._records.history() if one.generation < generation}
+        earlier = tuple(one for one in self._records.history() if one.generation < generation)
+        known = {one.child.kernel.normal_hash: one.id for one in earlier}
         pending = []
         for candidate in batch:
-            pending.append(self._verification.begin(candidate, known))
+            pending.append(self._verification.begin(candidate, known, earlier))
             known.setdefault(candidate.child.kernel.normal_hash, candidate.id)
         if self._verification.disturbs_the_judge:
             for verdict in pending:

@@ -14,6 +14,8 @@ from evokern.tunable import Point, Tunable, declarations, normalised
 _COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
 _SPACE_BESIDE_WORD = re.compile(r"(?<=\w) (?=[^\w\s])|(?<=[^\w\s]) (?=\w)")
 _PLAN = "/* evokern: plan"  # a comment to the compiler, and half of a CUDA kernel to us
+SEED = "seed"
+"""The `operator` of the kernels that a user brings: generation 0."""
 PYTHON_LIKE = ("triton",)
 """Languages whose kernels are Python text."""
 

@@ -71,9 +71,19 @@ class Verdict:
 
     verifier: str
     price_s: float
-    """Wall seconds that the verdict cost."""
+    """Seconds of this machine that the verdict cost. Waiting for a model costs none; the paid-for log has that."""
     refusal: Status | None = None
     evidence: Evidence | None = None
+    doubt: float | None = None
+    """How likely it thinks that the kernel is wrong, in [0, 1]; None for a verifier that does not weigh."""
+    cost_usd: float | None = 0.0
+    """Paid to models; None: unknown, which is not the same as free."""
+    tokens: int = 0
+    """Of models, prompts and answers together."""
+    abstention: str = ""
+    """Why it has no opinion: it crashed, ran out of time or money, or said what nobody understands."""
+    audited: bool = False
+    """It refused, and the kernel was judged all the same, so that verifier and judge can be compared."""
 
 
 @dataclass(frozen=True)
@@ -173,15 +183,22 @@ class Candidate:
     @property
     def status(self) -> Status | None:
         """None while nothing has been decided."""
-        refusals = [verdict.refusal for verdict in self.verdicts if verdict.refusal is not None]
-        return refusals[0] if refusals else self.evaluation.status if self.evaluation else None
+        if (refusal := self.refusal) is not None:
+            return refusal.refusal
+        return self.evaluation.status if self.evaluation else None
+
+    @property
+    def refusal(self) -> Verdict | None:
+        """The verdict that kept it from the judge."""
+        return next((one for one in self.verdicts if one.refusal is not None and not one.audited), None)
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Why it was refused or failed; empty when it passed."""
-        refused = tuple(verdict.evidence for verdict in self.verdicts if verdict.evidence is not None)
+        if (refusal := self.refusal) is not None:
+            return (refusal.evidence,) if refusal.evidence is not None else ()
         judged = self.evaluation.evidence if self.evaluation else ()
-        return refused or tuple(one for one in judged if one.stage != PROFILE)
+        return tuple(one for one in judged if one.stage != PROFILE)
 
     @property
     def speedup(self) -> float | None:

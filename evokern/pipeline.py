@@ -75,7 +75,9 @@ class Pipeline:
         """The next child to be judged, of those that came now and before, with its verdicts; none after a stop."""
         known = dict.fromkeys(self._unjudged, 0) | self._records.known()
         for candidate in batch:
-            self._verifying[candidate.generation, candidate.index] = self._verification.begin(candidate, known)
+            place = (candidate.generation, candidate.index)
+            seen = self._records.view(self._records.number(place), self._lag, ()).history
+            self._verifying[place] = self._verification.begin(candidate, known, seen)
             known.setdefault(candidate.child.kernel.normal_hash, 0)
             self._unjudged.add(candidate.child.kernel.normal_hash)
         if self._verifying and not self._is_stopped():

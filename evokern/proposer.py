@@ -42,6 +42,7 @@ class Proposer:
         if desk is None and (needy := [name for name in settings.search.operators or () if _needs(operators[name])]):
             raise EvokernError(f"operator {needy[0]} needs a model: name one with --model, or under `models:`")
         self._task, self._search, self._desk = settings.task, settings.search, desk
+        self._models = {model.name: model for model in settings.models}
         self._conditions = _conditions(settings)
         usable = {name: one for name, one in operators.items() if desk is not None or not _needs(one)}
         self._reflecting = {name: one for name, one in usable.items() if getattr(one, "reflects", False)}
@@ -81,7 +82,7 @@ class Proposer:
             odds = bandit.probabilities(names, _rewards(view.history))
             yield from (Arm(str(name)) for name in rng.choice(names, size=len(names), replace=False, p=odds))
             return
-        weights = {name: model.weight for name, model in self._desk.models.items()}
+        weights = {name: model.weight for name, model in self._models.items()}
         mean = sum(weights.values()) / len(weights)
         arms = [
             Arm(name, model)
@@ -111,16 +112,15 @@ class Proposer:
     def _seat(self, view: View, model: str | None) -> Seat | None:
         if self._desk is None:
             return None
-        return self._desk.at(view.generation, view.index, model or next(iter(self._desk.models)))
+        return self._desk.at(view.generation, view.index, model or next(iter(self._models)))
 
     def _reflects_at(self, view: View) -> bool:
         every = self._search.reflect_every
         return bool(every and view.generation and view.index == 0 and view.generation % every == 0)
 
     def _any_model(self, rng: numpy.random.Generator) -> str:
-        assert self._desk is not None
-        weights = numpy.array([model.weight for model in self._desk.models.values()])
-        return str(rng.choice(list(self._desk.models), p=weights / weights.sum()))
+        weights = numpy.array([model.weight for model in self._models.values()])
+        return str(rng.choice(list(self._models), p=weights / weights.sum()))
 
     def _is_for_a_child(self, exchange: Exchange) -> bool:
         return exchange.prompt.operator not in self._reflecting

@@ -145,6 +145,15 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class StrictBackend(Backend, Protocol):
+    """A language whose kernels can be built so that undefined behaviour ends the process."""
+
+    def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        """As `compile`, for `command` too."""
+        ...
+
+
+@runtime_checkable
 class DeviceBackend(Backend, Protocol):
     """A language whose kernels are device code and a launch plan. Its `command` serves the control page on the CPU,
     for correctness only; on a GPU the trusted launcher executes what `program` gives."""
@@ -169,18 +178,36 @@ class Inspection:
     backend: Backend
     known: Mapping[str, int] = field(default_factory=dict)
     """As in `Context`, without the child itself."""
+    history: tuple[Candidate, ...] = ()
+    """As in `Context`: what the child was made from, and what failed before it."""
+    models: Models | None = None
+    """None when no model is configured to verify with."""
+    asked: tuple[str, ...] = ()
+    """The names of those that are: a soft verifier asks each."""
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    """As in `Conditions`; those for verifiers stand below ``verifiers/``."""
 
 
 @runtime_checkable
 class Verifier(Protocol):
-    """Refuses a child before it costs device time. Called in the order of `price_s`, until one refuses."""
+    """Refuses a child before it costs device time. `cascade.py` decides in which order verifiers are called, whether
+    at all, and what comes of a refusal: the first that stands is the last word.
+
+    Two optional class attributes, False by default. ``is_rule: bool``: what it refuses is refused by definition,
+    whatever a judge would say of it (a kernel that does not compile). A rule is always called and never audited; what
+    others refuse is a prediction, which is held against the judge. ``needs_model: bool``: it is *soft*, asks the models
+    that are configured for it, and its verdicts tell its `doubt` and what they cost; without one it is not called.
+    """
 
     name: str
     price_s: float
-    """Expected wall seconds per verdict; the engine sorts by it."""
+    """Expected seconds per verdict, for as long as none was measured."""
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
-        """Lets pass or refuses with evidence; never accepts for good. Called from several threads at once."""
+        """Lets pass, refuses with evidence, or abstains; never accepts for good. Called from several threads at once.
+
+        Whatever it raises, and whatever takes too long, is taken as an abstention.
+        """
         ...
 
 

@@ -20,9 +20,10 @@ from pydantic import TypeAdapter
 
 from evokern import machine, registry
 from evokern.batches import Batches
+from evokern.cascade import Trust
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
-from evokern.kernel import Child, Recipe
+from evokern.kernel import SEED, Child, Recipe
 from evokern.lead import leader, named
 from evokern.models.desk import Desk
 from evokern.models.ledger import Spending
@@ -35,10 +36,8 @@ from evokern.records import Records
 from evokern.select import Island, migrate, survive
 from evokern.settings import Settings
 from evokern.task import Task
-from evokern.verification import Verification
+from evokern.verification import Verification, of_kin
 
-SEED = "seed"
-"""The `operator` of the kernels that a user brings: generation 0."""
 CONFIRMED_PER_GENERATION = 3
 """A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
 generation, confirming may take no longer than screening does."""
@@ -60,7 +59,7 @@ class Search:
         self._evaluator = evaluator
         self._judge: Judge | None = None
         self._operators: dict[str, Operator] = registry.chosen("operators", settings.search.operators)
-        self._verification = Verification(settings)
+        self._verification = Verification(settings, self._chances, of_kin(archive, self.run, settings))
         self._desk: Desk | None = None
         self._flow: Batches | Pipeline | None = None
         self._started = time.monotonic()
@@ -75,16 +74,18 @@ class Search:
         return self
 
     def _open(self) -> None:
-        if self.settings.models:
+        if self.settings.models or self.settings.verification.models:
             self._desk = open_desk(self.settings, self.archive, self.run)
-        proposer = Proposer(self.settings, self._operators, self._desk)
+        self._verification.seat(self._desk)
+        proposing = self._desk if self.settings.models else None
+        proposer = Proposer(self.settings, self._operators, proposing)
         parts = (self._records, proposer, self._verification, self._born, self._rng, self._seed)
-        if self._desk is None:
+        if proposing is None:
             self._flow = Batches(*parts)
         else:
             search = self.settings.search
             self._flow = Pipeline(
-                *parts, self._desk, search.in_flight, search.generations, is_stopped=lambda: not self.goes_on
+                *parts, proposing, search.in_flight, search.generations, is_stopped=lambda: not self.goes_on
             )
         if self._evaluator is None:
             yardstick = self.settings.seeds[0] if self.settings.seeds else None
@@ -95,7 +96,9 @@ class Search:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._verification.close()
+            if self._desk is not None:
+                self._desk.stop()
+            self._verification.close(at_once=isinstance(error, KeyboardInterrupt))
             if self._judge is not None:
                 self._judge.__exit__(kind, error, trace)
             if isinstance(self._flow, Pipeline):
@@ -116,6 +119,11 @@ class Search:
     def timed(self) -> bool:
         """Whether kernels are timed on this machine, or only told right from wrong."""
         return self._verification.backend.timed or machine.has_gpu()
+
+    @property
+    def cascade(self) -> tuple[Trust, ...]:
+        """How far each verifier is trusted by now, in the order in which they are asked."""
+        return self._verification.cascade(self.history())
 
     @property
     def generation(self) -> int:
@@ -271,6 +279,10 @@ class Search:
     def _rng(self, generation: int, index: int) -> numpy.random.Generator:
         branch = self.run.id if self.run.parent is not None else 0  # a branch must not repeat what its parent run tried
         return numpy.random.default_rng([self.run.seed, branch, generation, index])
+
+    def _chances(self, generation: int, index: int) -> tuple[float, float]:
+        audit, probe = self._rng(generation, index).spawn(1)[0].random(2)
+        return float(audit), float(probe)
 
     def _born(self, generation: int, index: int, child: Child) -> Candidate:
         return Candidate(self.run.id, generation, index, index % self.settings.search.islands, child)

@@ -109,6 +109,22 @@ NamedModel = Annotated[
 """A model by its name alone, or with how it is asked."""
 
 
+class VerificationSettings(Section):
+    """How kernels are looked over before they cost device time (verifiers/README.md)."""
+
+    models: list[NamedModel] = Field(default=[])
+    """Models that soft verifiers ask, within the budgets of the run; several weigh in together. Left out: none."""
+    audited_share: float = Field(default=0.05, gt=0, le=1, allow_inf_nan=False)
+    """Share of the refusals that the judge looks at all the same, to know what verifiers are worth."""
+    good_lost: float = Field(default=0.05, gt=0, lt=1, allow_inf_nan=False)
+    """Share of the good kernels that soft verifiers may refuse, all of them together."""
+
+    @property
+    def asked(self) -> tuple[ModelSettings, ...]:
+        """The models."""
+        return tuple(ModelSettings(name=one) if isinstance(one, str) else one for one in self.models)
+
+
 class EvaluationSettings(Section):
     """The conditions that kernels are judged under."""
 
@@ -134,6 +150,7 @@ class _Common(Section):
     backend: str = AUTO
     """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
     search: SearchSettings = SearchSettings()
+    verification: VerificationSettings = VerificationSettings()
     budget: BudgetSettings = BudgetSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     replay: str | None = None

@@ -14,6 +14,7 @@ class Compile:
 
     name = "compile"
     price_s = 0.2
+    is_rule = True
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
         started = time.perf_counter()

@@ -45,6 +45,7 @@ class Contract:
 
     name = "contract"
     price_s = 0.001
+    is_rule = True
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
         started = time.perf_counter()

@@ -14,6 +14,7 @@ class Duplicate:
 
     name = "duplicate"
     price_s = 0.0001
+    is_rule = True
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
         started = time.perf_counter()

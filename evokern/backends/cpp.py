@@ -47,6 +47,13 @@ FLAGS = (
 )
 """For seeds and children alike. What relaxes arithmetic further is a flag that a kernel declares."""
 
+STRICT_FLAGS = (
+    "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds,null,return,unreachable,vla-bound,bool",
+    "-fsanitize-undefined-trap-on-error",
+)
+"""Undefined behaviour becomes an illegal instruction: no library is needed, and limits and confinement hold as ever.
+Misaligned accesses are left out: processors that kernels are written for allow them, and loads of vectors use them."""
+
 _ALLOWED_FLAG = re.compile(
     r"-O[0-3]"
     r"|-mprefer-vector-width=(128|256|512)|-mno-(avx512f|avx2|fma)"
@@ -75,11 +82,17 @@ class Cpp:
         return f'extern "C" void kernel({declared})'
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        return self._compile(kernel, task, FLAGS)
+
+    def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
+        return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS))
+
+    def _compile(self, kernel: Kernel, task: Task, flags: Sequence[str]) -> Path | Evidence:
         chosen = misdeclared(kernel, task) or _first_choices(kernel.tunables, task)
         if isinstance(chosen, Evidence):
             return chosen
-        macros, flags = chosen
-        return shared_library(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
+        macros, own = chosen
+        return shared_library(self._unit(kernel, task), (*flags, *own), PRELUDE, macros)
 
     def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
         chosen, artefact = _first_choices(kernel.tunables, task), self.compile(kernel, task)

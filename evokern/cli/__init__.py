@@ -19,6 +19,7 @@ from evokern.cli.run import run
 from evokern.cli.schema import schema
 from evokern.cli.show import show
 from evokern.cli.tune import tune
+from evokern.cli.verifiers import verifiers
 from evokern.confinement import hide
 from evokern.errors import EvokernError
 
@@ -31,13 +32,14 @@ INTERRUPTED = 130
 def cli() -> None:
     """Evolves PyTorch functions into faster kernels that can be trusted.
 
-    `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `insights`
+    `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `verifiers`
     read one. Exit codes: 0 done; 1 a checked kernel failed; 2 wrong usage or set-up, with one message that says what
     to do; 130 interrupted.
     """
 
 
-for _verb in (run, resume, check, tune, front, show, diff, lineage, insights, models, doctor, redteam, schema):
+_VERBS = (run, resume, check, tune, front, show, diff, lineage, insights, models, verifiers, doctor, redteam, schema)
+for _verb in _VERBS:
     cli.add_command(_verb)
 
 

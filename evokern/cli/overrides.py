@@ -24,6 +24,7 @@ KEYS = {
     "cache": "evaluation.cache",
     "trust_kernels": "evaluation.trust_kernels",
     "models": "models",
+    "verifying": "verification.models",
     "usd": "budget.usd",
     "tokens": "budget.tokens",
     "calls": "budget.calls",
@@ -52,6 +53,13 @@ _OPTIONS = {
     ),
     "models": click.option(
         "--model", "models", multiple=True, metavar="NAME", help="A language model, as litellm names it; repeatable."
+    ),
+    "verifying": click.option(
+        "--verifier-model",
+        "verifying",
+        multiple=True,
+        metavar="NAME",
+        help="A model that soft verifiers ask; repeatable.",
     ),
     "usd": click.option("--usd", type=float, metavar="DOLLARS", help="Stop when models have cost this much."),
     "tokens": click.option("--tokens", type=int, help="Stop after so many tokens of models."),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SEARCHING = (
     "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache",
-    "trust_kernels", "backend", "models", "usd", "tokens", "calls", "device_s",
+    "trust_kernels", "backend", "models", "verifying", "usd", "tokens", "calls", "device_s",
 )  # fmt: skip
 """The settings that `run` and `resume` have options for."""
 
@@ -45,6 +45,7 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
         EvokernError: a seed fails, or the judge or the archive can't work.
         KeyboardInterrupt: the search was interrupted; everything is committed.
     """
+    from evokern.cascade import Mode
     from evokern.evolve import evolve
     from evokern.front import front
     from evokern.lead import leader
@@ -54,8 +55,9 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
     from evokern.report.benchmark import UNTIMED, timings
     from evokern.report.models import account as spent_text
     from evokern.report.progress import claim_line, standing
+    from evokern.report.verifiers import changes
 
-    began = time.monotonic()
+    began, modes = time.monotonic(), dict[str, Mode]()
     with display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
         measures = "which measures PyTorch first" if search.timed else UNTIMED
         shown.phase(f"{search.task.name}: starting the judge, {measures}")
@@ -69,6 +71,8 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
                     shown.candidate(record)
                 else:
                     account = spent_text(search.spent, search.settings.budget, search.device_s)
+                    for change in changes(modes, search.cascade):
+                        shown.note(change)
                     shown.generation(standing(record.number, search.history(), time.monotonic() - began, account))
             champions: list[Candidate] = []
             if not search.stopped:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 
@@ -15,11 +16,13 @@ from evokern.evaluation.worker import Worker, start_runner
 from evokern.kernel import Kernel
 from evokern.machine import cpu_model
 from evokern.outcome import Evidence
-from evokern.protocols import Backend
+from evokern.protocols import Backend, StrictBackend
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task
 
 SWEEPS_NS = 100_000_000
+OVERSUBSCRIBED = 2
+"""Threads for each core, and one more, when a kernel must show that it does not count on their number."""
 
 
 class CpuRig:
@@ -51,6 +54,22 @@ class CpuRig:
     def runner(self, name: str, artefact: Artefact) -> Worker:
         assert not isinstance(artefact, Programs)
         return start_runner(name, artefact, self._board, self.threads, self.cores)
+
+    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], Worker]]]:
+        backend = self._backend
+        artefact = backend.compile(kernel, self.task)
+        if isinstance(artefact, Evidence) or not isinstance(backend, StrictBackend):
+            return
+        command = backend.command(artefact, self.task)
+        for threads in sorted({1, OVERSUBSCRIBED * self._usable + 1} - {self.threads}):
+            yield f"with {threads} thread{'s' * (threads > 1)}", partial(self._start, command, threads)
+        strict = backend.compile_strictly(kernel, self.task)
+        if not isinstance(strict, Evidence):  # a build that only the compiler's checks break says nothing of the kernel
+            command = backend.command(strict, self.task)
+            yield "in a build that stops at undefined behaviour", partial(self._start, command, self.threads)
+
+    def _start(self, artefact: Sequence[str], threads: int, name: str) -> Worker:
+        return start_runner(name, artefact, self._board, threads, self.cores)
 
     def baseline(self, kind: str) -> Worker:
         return baseline.start(kind, self.task, self._board, self.threads, self.cores)

@@ -20,7 +20,7 @@ import torch
 
 from evokern.confinement import hide
 from evokern.errors import EvokernError
-from evokern.evaluation import admission, reference
+from evokern.evaluation import admission, reference, steadiness
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
@@ -85,7 +85,7 @@ class Judge:
             status, evidence = Status.COMPILE_FAILED, [artefact]
         else:
             try:
-                measurements = self._judge(artefact, fidelity, tally)
+                measurements = self._judge(kernel, artefact, fidelity, tally)
                 if fidelity is Fidelity.CONFIRM and holder is not None:
                     measurements = tuple(self._against(holder, artefact, one, tally) for one in measurements)
             except Fallen as fall:
@@ -133,7 +133,7 @@ class Judge:
                 )
         return ()
 
-    def _judge(self, artefact: Artefact, fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
+    def _judge(self, kernel: Kernel, artefact: Artefact, fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
         """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
         bank, task = self.bench.bank, self.task
         with self.bench.runner(CANDIDATE, artefact) as worker:
@@ -148,6 +148,7 @@ class Judge:
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._measure(artefact, shape, fidelity, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
+        steadiness.demand(self.bench, kernel)
         measured = [self._measure(artefact, shape, fidelity, tally) for shape in task.time]
         for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
             self.rivals.meet(shape)

@@ -6,7 +6,7 @@ verdicts) is the same for both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -128,6 +128,11 @@ class Rig(Protocol):
 
     def runner(self, name: str, artefact: Artefact) -> Worker:
         """A fresh process with a kernel in it, ready."""
+        ...
+
+    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], Worker]]]:
+        """Conditions, in words, under which a kernel that is to lead must be right as well; each with what starts a
+        process of a given name there, as `runner` does."""
         ...
 
     def baseline(self, kind: str) -> Worker:

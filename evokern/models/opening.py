@@ -14,7 +14,7 @@ from evokern.settings import Settings
 
 
 def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
-    """The desk for the models of `settings`; litellm is imported here, unless they are replayed.
+    """The desk for the models of `settings`, those that verify included; litellm is imported here, unless replayed.
 
     Raises:
         EvokernError: a model can't be asked, or the archive to replay can't be read.
@@ -28,7 +28,9 @@ def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
 
         source = Client()
     try:
-        return Desk(settings.models, settings.budget, source, archive, run)
+        proposing = {model.name for model in settings.models}
+        verifying = [model for model in settings.verification.asked if model.name not in proposing]
+        return Desk((*settings.models, *verifying), settings.budget, source, archive, run)
     except EvokernError:
         source.close()
         raise

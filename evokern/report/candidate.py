@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from evokern.completion import Exchange
-from evokern.outcome import Candidate
+from evokern.outcome import Candidate, Verdict
 from evokern.report import benchmark, figures, tuning
 from evokern.report.figures import Ratio
 
@@ -35,15 +35,27 @@ def text(candidate: Candidate, exchanges: Sequence[Exchange] = (), history: Sequ
     head += [f"step {place:<4} {step}" for place, step in enumerate(child.recipe.steps, start=1)]
     head += tuning.lines(candidate, history)
     verdicts = [
-        f"verifier  {verdict.verifier}: {verdict.refusal.value if verdict.refusal else 'let pass'}"
-        f" ({verdict.price_s * 1e3:.1f} ms)"
-        for verdict in candidate.verdicts
+        f"verifier  {verdict.verifier}: {_opinion(verdict)} ({_price(verdict)})" for verdict in candidate.verdicts
     ]
     refusals = [benchmark.evidence_text((verdict.evidence,)) for verdict in candidate.verdicts if verdict.evidence]
     evaluations = [
         f"\n-- {evaluation.fidelity.name.lower()}\n{benchmark.text(evaluation)}" for evaluation in candidate.evaluations
     ]
     return "\n".join([*head, *verdicts, *refusals, *evaluations, "\n-- source", child.kernel.source.rstrip()])
+
+
+def _opinion(verdict: Verdict) -> str:
+    """``wrong, doubt 0.93, judged all the same``, ``let pass``, or why there is none."""
+    if verdict.abstention:
+        return f"no opinion: {verdict.abstention}"
+    doubt = "" if verdict.doubt is None else f", doubt {verdict.doubt:.2f}"
+    audited = ", judged all the same" if verdict.audited else ""
+    return f"{verdict.refusal.value if verdict.refusal else 'let pass'}{doubt}{audited}"
+
+
+def _price(verdict: Verdict) -> str:
+    asked = f", {verdict.tokens} tokens, {figures.dollars([verdict.cost_usd])}" if verdict.tokens else ""
+    return f"{verdict.price_s * 1e3:.1f} ms{asked}"
 
 
 def conversations(candidate: Candidate, exchanges: Sequence[Exchange]) -> str:

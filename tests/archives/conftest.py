@@ -78,6 +78,11 @@ class Records:
             self.number(),
             self.one_of(list(Status)) if refused else None,
             self.evidence() if refused else None,
+            self.one_of((None, 0.0, 1.0, self._random.random())),
+            self.one_of((None, 0.0, self.number())),
+            self._random.randrange(2**40),
+            self.text(),
+            self.one_of((True, False)),
         )
 
     def samples(self) -> tuple[float, ...]:

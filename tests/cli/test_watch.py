@@ -12,6 +12,8 @@ from typing import Self
 
 import pytest
 
+from evokern.calibration import TrackRecord
+from evokern.cascade import Mode, Trust
 from evokern.cli.display import LiveTable
 from evokern.cli.watch import watch
 from evokern.evaluation.messages import Baseline
@@ -33,6 +35,7 @@ class Played:
             Baseline("compile", {"N": 4096}, None, "did not finish within 60 s"),
         )
         self.announced, self.timed = 0, True
+        self.cascade: tuple[Trust, ...] = ()
         self.spent: Spending | None = None
         self.device_s, self.in_flight = 3.0, 0
         self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
@@ -198,3 +201,15 @@ def test_a_terminal_gets_the_table_and_a_pipe_gets_lines(monkeypatch: pytest.Mon
     assert isinstance(display.display(quiet=False, verbose=False), LiveTable)
     monkeypatch.setattr("sys.stdout.isatty", lambda: False, raising=False)
     assert type(display.display(quiet=False, verbose=False)) is display.Plain
+
+
+def test_a_verifier_that_is_turned_off_is_named_once_with_the_reason(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.cascade = (
+        Trust("compile", Mode.RULE, TrackRecord("compile"), 0.1, 0.0, 1.0, "holds by definition"),
+        Trust("guess", Mode.OFF, TrackRecord("guess"), 0.1, -0.1, 1.0, "costs $0.1 a verdict, saves $0"),
+    )
+    run(search)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines.count("verifier guess is off: costs $0.1 a verdict, saves $0") == 1
+    assert not any("verifier compile" in line for line in lines)

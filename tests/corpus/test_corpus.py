@@ -5,14 +5,20 @@ tests/benchmarks/corpus.py judges all of them; a few of a few tasks are enough t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
+from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from evokern.evaluation.client import Judge
 from evokern.outcome import Fidelity, Status
+from evokern.registry import discover
 from evokern.settings import EvaluationSettings
+from tests.benchmarks.labelled import label, wards
 from tests.corpus.corpus import KINDS, specimens, tasks
+from tests.corpus.mutants import UNCOMPILABLE
 
 SAMPLE = {
     "dfloat11_decode": "bits that are compared exactly",
@@ -59,3 +65,29 @@ def test_the_judge_tells_honest_from_wrong(name: str):
         refused = {one.name: judge.evaluate(one.kernel, Fidelity.SCREEN).status for one in wrong}
     assert set(passed.values()) == {Status.PASSED}, passed
     assert not set(refused.values()) & {Status.PASSED, Status.INCONCLUSIVE}, refused
+
+
+def test_with_mutants_and_triton_there_are_600_kernels_the_same_every_time():
+    found = list(wards())
+    kernels = [one for ward in found for one in ward.kernels]
+    assert len(kernels) == len({one.name for one in kernels}) >= 600
+    assert len(found) >= 12
+    assert {ward.settings.backend for ward in found} == {"cpp", "triton"}
+    assert {one.fault for one in kernels} >= KINDS | UNCOMPILABLE
+    assert sum(not one.fault for one in kernels) >= 150
+    again = next(wards(["hpc_axpy"]))
+    assert again == next(ward for ward in found if ward.name == "hpc_axpy")
+
+
+def test_labels_go_into_an_archive_and_what_was_cut_off_goes_on(tmp_path: Path):
+    ward = next(wards(["hpc_axpy"]))
+    few = replace(ward, kernels=(ward.kernels[0], *ward.kernels[-4:]))
+    with discover("archives")["sqlite"](tmp_path / "a.db") as archive:
+        first = list(islice(label(archive, few), 2))
+        rest = list(label(archive, few))
+        assert list(label(archive, few)) == []
+        known = archive.recall().candidates
+    assert [one.index for one in (*first, *rest)] == [0, 1, 2, 3, 4]
+    assert known[0].status is Status.PASSED
+    assert [one.child.idea for one in known] == [one.name for one in few.kernels]
+    assert all(one.status is not None for one in known)

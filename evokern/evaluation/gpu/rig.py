@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from pydantic import TypeAdapter
@@ -70,6 +70,9 @@ class GpuRig:
         worker = self._launcher(name)
         worker.load()
         return worker.take(artefact.at)
+
+    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], CandidateWorker]]]:  # noqa: ARG002
+        return iter(())  # the card runs them as they are; what it shares between calls is made anew for each window
 
     def baseline(self, kind: str) -> CardWorker:
         opening = {"card": self._card, "kind": kind, "task": _TASK.dump_python(self.task, mode="json")}

@@ -1,0 +1,33 @@
+"""Before a kernel may lead: it meets other numbers of threads, and a build that stops at undefined behaviour.
+
+The judge measures with one number of threads. A kernel that counts on it, or whose threads race, can be right there and
+wrong for whoever uses it. So it meets the check cases again alone, and with more threads than there are cores, which
+also makes races more likely to show. ThreadSanitizer is left out: it does not understand libgomp's barriers and accuses
+honest kernels. AddressSanitizer is left out: it can't live with a limit of address space; buffers end at guard pages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from evokern.evaluation.bench import Bench
+from evokern.evaluation.correctness import Tally
+from evokern.evaluation.rivals import CANDIDATE
+from evokern.evaluation.worker import Fallen
+from evokern.kernel import Kernel
+
+
+def demand(bench: Bench, kernel: Kernel) -> None:
+    """Puts `kernel` through the check cases under each condition that its rig knows.
+
+    Raises:
+        Fallen: it was wrong or crashed; the evidence names the condition.
+    """
+    cases = [(shape, bench.bank.checks(shape)) for shape in bench.checked]
+    for condition, start in bench.rig.conditions(kernel):
+        try:
+            with start(CANDIDATE) as worker:
+                bench.check(worker, cases, Tally())
+        except Fallen as fall:
+            reason = f"{condition}: {fall.evidence.reason}"
+            raise Fallen(CANDIDATE, fall.status, replace(fall.evidence, reason=reason)) from fall

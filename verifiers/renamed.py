@@ -1,0 +1,87 @@
+"""Refuses a C++ kernel that failed before under other names: models write the same mistake again in other words.
+
+Two sources are taken for the same if they differ in comments, white space, `const`, and in the names that they declare
+themselves, one to one. None of these can change what a compiled kernel computes. Names that are not declared in the
+source (functions of libraries, macros of tunables) must be the same, and so must the tunables and flags.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from evokern.effects import text_of, walk
+from evokern.kernel import Child, Kernel, normalise
+from evokern.outcome import Candidate, Evidence, Status, Verdict
+from evokern.protocols import Inspection
+from evokern.syntax import parse
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+REPEATABLE = frozenset({Status.WRONG, Status.CRASHED, Status.CHEATED})
+"""Failures of the kernel itself. A time-out may have been the machine's."""
+_DECLARING = frozenset(
+    {"declaration", "parameter_declaration", "optional_parameter_declaration", "function_definition", "for_range_loop"}
+)
+_TOKEN = re.compile(r'"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|\w+|\n|[^\w\s]')
+_KEPT = "kernel"
+
+
+class Renamed:
+    """Looks for an earlier failure with the same `fingerprint`."""
+
+    name = "renamed"
+    price_s = 0.005
+
+    def verify(self, child: Child, inspection: Inspection) -> Verdict:
+        started = time.perf_counter()
+        twin = _failed_twin(child.kernel, inspection.history)
+        elapsed_s = time.perf_counter() - started
+        if twin is None:
+            return Verdict(self.name, elapsed_s)
+        reason = f"the same as kernel {twin.generation}.{twin.index} but for names, which is {twin.status}"
+        told = "; ".join(f"{one.stage}: {one.reason}" for one in twin.evidence[:1])
+        return Verdict(self.name, elapsed_s, twin.status, Evidence(self.name, f"{reason} ({told})"))
+
+
+PLUGIN = Renamed
+
+
+def _failed_twin(kernel: Kernel, history: tuple[Candidate, ...]) -> Candidate | None:
+    """The latest kernel that the judge found wrong, if it is this one but for its names."""
+    mark = fingerprint(kernel)
+    failed = (one for one in reversed(history) if one.status in REPEATABLE and one.evaluations)
+    return next((one for one in failed if mark and fingerprint(one.child.kernel) == mark), None)
+
+
+@lru_cache(maxsize=4096)
+def fingerprint(kernel: Kernel) -> tuple[str, ...]:
+    """The tokens of a C++ kernel, its own names numbered as they come; empty where it can't be read safely."""
+    if kernel.language != "cpp":
+        return ()
+    root = parse(kernel).root
+    if root.has_error:
+        return ()
+    own = set(_declared(root)) - {_KEPT}
+    numbers: dict[str, str] = {}
+    tokens = [str(tunable) for tunable in kernel.tunables]
+    for token in _TOKEN.findall(normalise(kernel.source)):
+        if token in own:
+            tokens.append(numbers.setdefault(token, f"name {len(numbers)}"))
+        elif token != "const":
+            tokens.append(token)
+    return tuple(tokens)
+
+
+def _declared(root: Node) -> Iterator[str]:
+    """The names of variables, parameters and functions that the source declares."""
+    for node in walk(root):
+        if node.type in _DECLARING:
+            for declarator in node.children_by_field_name("declarator"):
+                name = next((part for part in walk(declarator) if part.type == "identifier"), None)
+                if name is not None:
+                    yield text_of(name)
