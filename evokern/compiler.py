@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from evokern import confinement, machine
@@ -34,6 +35,11 @@ QUOTED_BYTES = 6000
 PRELUDES_KEPT = 12
 """A precompiled prelude takes 80 MB and belongs to one set of flags; sets met later than that go without."""
 
+_TELLING = {
+    "gcc": (("-fdump-tree-vect-optimized-missed-note=remarks",), "remarks"),
+    "clang": (("-Rpass=loop-vectorize", "-Rpass-missed=loop-vectorize", "-Rpass-analysis=loop-vectorize"), "words"),
+}
+"""Flags that make a compiler talk of loops and change no code, and the file where it does."""
 _PRELUDE = "evokern.h"
 _AT_WORK = "at-work-"
 _RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std")
@@ -53,21 +59,42 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
     artefact = _folder(command) / f"{key}.so"
     if artefact.exists():
         return artefact
-    header = _precompiled(command, flags, prelude)
     with _private_folder(command) as folder:
-        (folder / "kernel.cpp").write_text(source, encoding="utf-8")
-        (folder / "tunables.h").write_text(macros, encoding="utf-8")
-        included = ["-I", str(header.parent), "-include", str(header), "-include", "tunables.h"]
+        confined, compiling = _prepared(folder, command, flags, prelude, source, macros)
         steps = (
-            [*command, *flags, "-fPIC", *included, "-c", "kernel.cpp", "-o", "kernel.o"],
+            [*compiling, "-c", "kernel.cpp", "-o", "kernel.o"],
             [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],
         )
-        confined = (str(launcher()), str(folder), *confinement.toolchain(command), str(header.parent), "--")
         for step in steps:
             if (words := _run((*confined, *step), folder)) is not None:
                 return _evidence(words)
         os.replace(folder / "kernel.so", artefact)
     return artefact
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What became of a source, in the compiler's words; the source may have a part in them."""
+
+    remarks: str
+    """On loops: g++'s dump of its vectoriser, or clang++'s remarks."""
+    assembly: str
+
+
+def listing(source: str, flags: Sequence[str], prelude: Path, macros: str = "") -> Listing | None:
+    """Compiles once more what `shared_library` compiles, for what there is to say of it; None when that fails.
+
+    Raises:
+        EvokernError: there is no compiler, or the cache can't be written.
+    """
+    command = find()
+    telling, told = _TELLING["clang" if _is_clang(command) else "gcc"]
+    with _private_folder(command) as folder:
+        confined, compiling = _prepared(folder, command, flags, prelude, source, macros)
+        if _run((*confined, *compiling, *telling, "-S", "kernel.cpp", "-o", "kernel.s"), folder) is not None:
+            return None
+        remarks, assembly = (_text(folder / name) for name in (told, "kernel.s"))
+    return Listing(remarks, assembly)
 
 
 def compile_native(source: Path, *flags: str, shared: bool) -> Path:
@@ -121,9 +148,29 @@ def find() -> tuple[str, ...]:
     return command
 
 
+def _prepared(
+    folder: Path, command: tuple[str, ...], flags: Sequence[str], prelude: Path, source: str, macros: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Puts a source into `folder`; what confines the compiler there, and its command without input and output."""
+    (folder / "kernel.cpp").write_text(source, encoding="utf-8")
+    (folder / "tunables.h").write_text(macros, encoding="utf-8")
+    header = _precompiled(command, flags, prelude)
+    included = ("-I", str(header.parent), "-include", str(header), "-include", "tunables.h")
+    confined = (str(launcher()), str(folder), *confinement.toolchain(command), str(header.parent), "--")
+    return confined, (*command, *flags, "-fPIC", *included)
+
+
+def _text(file: Path) -> str:
+    return confinement.read_untrusted(file).decode("utf-8", errors="replace")
+
+
+def _is_clang(command: tuple[str, ...]) -> bool:
+    return "clang" in machine.compiler_version(command)
+
+
 def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) -> Path:
     """A copy of `prelude` with its precompiled form beside it, where compilers look for it; else `prelude` itself."""
-    is_clang = "clang" in machine.compiler_version(command)  # which refuses a form that was made with any other flags
+    is_clang = _is_clang(command)  # which refuses a form that was made with any other flags
     relevant = [flag for flag in flags if is_clang or flag.startswith(_RELEVANT)]
     folder = _folder(command) / f"prelude-{_key(prelude.read_text(), *relevant)[:16]}"
     header = folder / _PRELUDE

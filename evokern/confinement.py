@@ -1,8 +1,8 @@
 """What this machine can take away from processes that run what a machine wrote: the layers, and what each is for.
 
 The layers themselves are native/confine.h; every kernel's process and every compiler of kernels puts on all that there
-are. This only asks which those are, for `evokern doctor`, says what a compiler must still be able to read, and hides
-the processes that kernels must not see.
+are. This only asks which those are, for `evokern doctor`, says what a compiler must still be able to read, reads what
+such a process left behind, and hides the processes that kernels must not see.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import functools
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from evokern.errors import EvokernError
 
 LAUNCHER = Path(__file__).parent / "evaluation" / "native" / "launcher.cpp"
 PATIENCE_S = 10
+ANSWER_BYTES = 64 << 20
 _PR_SET_DUMPABLE = 4
 SYSTEM_PLACES = ("/usr", "/bin", "/lib", "/lib32", "/lib64", "/nix/store", "/gnu/store", "/etc/ld.so.cache")
 
@@ -100,6 +102,16 @@ def examine(launcher: Path) -> Confinement:
     done = subprocess.run([launcher], capture_output=True, text=True, check=True, timeout=10)
     own_user, powerless, landlock, filtered = map(int, done.stdout.split())
     return Confinement(bool(own_user), bool(powerless), landlock, bool(filtered))
+
+
+def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
+    """At most `limit` bytes of a regular file that an untrusted process may have made; empty when it is none."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb") as stream:
+            return stream.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+    except OSError:
+        return b""
 
 
 @functools.cache

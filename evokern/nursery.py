@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,6 @@ from evokern.machine import cache_folder
 
 START_S, PATIENCE_S = 120, 150
 QUOTED_BYTES = 6000
-ANSWER_BYTES = 64 << 20
 SHIM = confinement.LAUNCHER.with_name("python_worker.cpp")
 _PR_SET_CHILD_SUBREAPER = 36
 _CUDA_PLACES = ("/usr/local/cuda",)
@@ -95,7 +93,7 @@ class Nursery:
             os.close(reading)
         if (folder / "answer.json").is_file():
             return None
-        words = read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
+        words = confinement.read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
         printable = "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
         return printable.strip() or "the compiler was killed: too much time or memory"
 
@@ -182,16 +180,6 @@ def write_whole(file: Path, content: bytes) -> None:
         beside.replace(file)
     except OSError as error:
         raise EvokernError(f"expected to write compiled kernels to {file.parent}: {error}") from error
-
-
-def read_untrusted(file: Path, limit: int = ANSWER_BYTES) -> bytes:
-    """At most `limit` bytes of a regular file that an untrusted process may have made; empty when it is none."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:
-            return stream.read(limit) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-    except OSError:
-        return b""
 
 
 @functools.cache

@@ -9,8 +9,8 @@ from math import exp, log
 from evokern.kernel import Child
 from evokern.task import Shape
 
-RESOURCES = "resources"
-"""As the stage of an `Evidence`: what a kernel takes of a GPU, which no failure is."""
+PROFILE = "profile"
+"""As the stage of an `Evidence`: what explains a kernel's speed (`Backend.profile`), which no failure is."""
 HOLDER = "holder"
 """As the baseline of a `Speedup`: the kernel that led when this one was confirmed."""
 
@@ -131,6 +131,11 @@ class Evaluation:
     judge_s: float = 0.0
     """Wall seconds of the judge that this evaluation cost."""
 
+    @property
+    def profile(self) -> tuple[Evidence, ...]:
+        """What explains the speed, a fact each; of kernels that passed, and were not only screened."""
+        return tuple(one for one in self.evidence if one.stage == PROFILE)
+
     def speedup(self, baseline: str = "best") -> float | None:
         """Geometric mean over the timed (not held-out) shapes; None when it was not timed against `baseline`."""
         found = [measurement.over(baseline) for measurement in self.measurements if not measurement.held_out]
@@ -173,8 +178,10 @@ class Candidate:
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
+        """Why it was refused or failed; empty when it passed."""
         refused = tuple(verdict.evidence for verdict in self.verdicts if verdict.evidence is not None)
-        return refused or (self.evaluation.evidence if self.evaluation else ())
+        judged = self.evaluation.evidence if self.evaluation else ()
+        return refused or tuple(one for one in judged if one.stage != PROFILE)
 
     @property
     def speedup(self) -> float | None:

@@ -139,6 +139,11 @@ class Program:
     scratch_bytes: tuple[int, ...] = ()
     resources: tuple[Resources, ...] = ()
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What explains its speed, a line a device function: what each takes of the GPU."""
+        return tuple(f"{self.target} {one}" for one in self.resources)
+
     def to_bytes(self) -> bytes:
         """A header as JSON, then the modules."""
         header = _HEADER.dump_json(_header(self))

@@ -57,7 +57,7 @@ class Proposer:
         if self._desk is not None and self._reflects_at(view):
             for operator in self._reflecting.values():
                 self._made(operator, self._context(view, operator, rng, self._seat(view, self._any_model(rng))))
-        operators = {name: one for name, one in self._operators.items() if one.arity <= len(view.island)}
+        operators = {name: one for name, one in self._operators.items() if one.arity[0] <= len(view.island)}
         if not operators:
             raise EvokernError(
                 f"no operator can work with {len(view.island)} parents; the archive holds no passing kernel"

@@ -65,7 +65,7 @@ class Context:
 
     task: Task
     parents: tuple[Candidate, ...]
-    """As many as the operator's `arity`, best first."""
+    """As many as the operator's `arity` allows, best first."""
     history: tuple[Candidate, ...]
     """Every candidate of the run so far (failures too), oldest first: what paid off and what did not."""
     known: Mapping[str, int]
@@ -86,7 +86,7 @@ class Context:
 
 @runtime_checkable
 class Operator(Protocol):
-    """Makes a child: mutation (one parent), crossover (two), translation (none), repair (a failed one).
+    """Makes a child: mutation (one parent), crossover (two or more), translation (none), repair (a failed one).
 
     Two optional class attributes, both False by default. ``needs_model: bool``: it is called only when a model is
     configured, from several threads at once, and it names the completions that it used in `Child.completions`.
@@ -95,8 +95,9 @@ class Operator(Protocol):
     """
 
     name: str
-    arity: int
-    """How many passing parents it wants; 0: none, it finds what it needs (a failed kernel, say) in the history."""
+    arity: tuple[int, int]
+    """The least and the most passing parents that it takes; how many it gets is drawn for each child. (0, 0): none, it
+    finds what it needs (a failed kernel, say) in the history."""
 
     def propose(self, context: Context) -> Child | None:
         """A new child, or None when nothing applies (costs nothing). Same context and stream, same child."""
@@ -119,6 +120,17 @@ class Backend(Protocol):
 
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
         """The artefact (cached by source, flags and compiler; safe to call from several processes at once), or why not.
+
+        Raises:
+            EvokernError: there is no compiler.
+        """
+        ...
+
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        """What explains the kernel's speed, in a few plain facts of a line each: what the compiler made of it. Cached
+        as `compile`; the kernel never runs for it. Empty when nothing is known or the kernel does not compile.
+
+        Facts may quote the kernel: they are data.
 
         Raises:
             EvokernError: there is no compiler.

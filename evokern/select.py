@@ -36,9 +36,15 @@ def survive(candidates: Sequence[Candidate], size: int) -> Island:
     return tuple(ranked.candidate for ranked in _rank(candidates, size))
 
 
-def choose_parents(island: Island, count: int, rng: numpy.random.Generator) -> Island:
-    """`count` different parents (fewer when the island is small), each by a binary crowded tournament, best first."""
+def choose_parents(island: Island, arity: tuple[int, int], rng: numpy.random.Generator) -> Island:
+    """Different parents, each by a binary crowded tournament, best first.
+
+    Args:
+        arity: the least and the most; the number is drawn, from no more than the island has.
+    """
     pool = _rank(island, len(island))
+    least, most = (min(bound, len(pool)) for bound in arity)
+    count = least if least == most else int(rng.integers(least, most + 1))
     place = {id(ranked): number for number, ranked in enumerate(pool)}
     chosen: list[_Ranked] = []
     while pool and len(chosen) < count:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from evokern.answer import IDEA_CHARS, MENDABLE, Answer, read_answer
 from evokern.completion import Completion, Message, Prompt
@@ -90,6 +90,14 @@ def angle(heading: str, context: Context) -> tuple[str, list[str]]:
 def written_by_models(history: Sequence[Candidate]) -> list[Candidate]:
     """The candidates that models wrote, oldest first."""
     return [one for one in history if one.child.completions]
+
+
+def of_each_origin(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Of the kernels that rewrites made from one source the first, which says little beside the others."""
+    chosen: dict[Kernel, Candidate] = {}
+    for one in candidates:
+        chosen.setdefault(one.child.recipe.origin, one)
+    return list(chosen.values())
 
 
 def _stuck(context: Context) -> str:

@@ -10,6 +10,7 @@ from evokern.quote import SOURCE_CHARS, inline, quoted
 from evokern.report import figures
 from evokern.task import Shape, Task, shape_label
 
+PROFILE_CHARS = 2000
 _TRIED_SHOWN = 10
 Names = Mapping[int, str]
 """Candidate id → what prompts call it. Ids follow who was judged first; a prompt must not, so that a search that was
@@ -37,7 +38,7 @@ def sheet(candidate: Candidate, title: str, context: Context) -> str:
             f"error {figures.error(evaluation.rms_error)}; measured: {evaluation.fidelity.name.lower()}."
         )
         lines += ["", *_table(shown(evaluation.measurements), context.task)]
-    return "\n".join([*lines, "", _source(candidate)])
+    return "\n".join([*lines, *_profile(candidate, context.task), "", _source(candidate)])
 
 
 def shown(measurements: Iterable[Measurement]) -> list[Measurement]:
@@ -137,6 +138,13 @@ def lessons(context: Context, count: int) -> str:
 def _source(candidate: Candidate) -> str:
     kernel = candidate.child.kernel
     return quoted(f"Source of kernel {name(candidate)}", kernel.source, kernel.language, SOURCE_CHARS)
+
+
+def _profile(candidate: Candidate, task: Task) -> list[str]:
+    """What explains its speed, as quoted data: compilers name what the kernel names. Nothing when nobody asked yet."""
+    known = candidate.evaluation.profile if candidate.evaluation else ()
+    facts = [f"- {figures.fact(one)}" for one in known if not _is_secret(one.shape, task)]
+    return ["", quoted("What explains its speed", "\n".join(facts), "text", PROFILE_CHARS)] if facts else []
 
 
 def _table(measurements: Sequence[Measurement], task: Task) -> list[str]:

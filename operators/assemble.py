@@ -43,7 +43,7 @@ class Assemble:
     """Its parent lends the origin; the child is based on the fastest kernel known: beating that earns credit."""
 
     name = "assemble"
-    arity = 1
+    arity = (1, 1)
 
     def propose(self, context: Context) -> Child | None:
         origin = context.parents[0].child.recipe.origin

@@ -1,26 +1,31 @@
-"""Crossover by a model: one kernel with the strengths of several, told apart shape by shape."""
+"""Crossover by a model: one kernel with the strengths of two or more, told apart shape by shape."""
 
 from __future__ import annotations
 
 from evokern.kernel import Child, Parent
 from evokern.protocols import Context
 
-from ._author import write
+from ._author import of_each_origin, write
 from ._evidence import comparison, sheet
+
+MOST = 4
+"""Parents of one child: as many whole kernels as `metagenerate` shows."""
 
 
 class Crossover:
-    """Parents that rewrites made from the same source differ in steps: `crossover_recipe` is cheaper for them."""
+    """Parents that rewrites made from the same source differ in steps: `crossover_recipe` is cheaper for them, and of
+    each source the best stands for all here."""
 
     name = "crossover"
-    arity = 2
+    arity = (2, MOST)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:
-        parents = context.parents
-        if len({parent.child.recipe.origin for parent in parents}) == 1:
+        parents = of_each_origin(context.parents)
+        if len(parents) < 2:
             return None
         slots = {
+            "count": str(len(parents)),
             "parents": "\n\n".join(
                 sheet(one, f"Kernel {chr(65 + place)}", context) for place, one in enumerate(parents)
             ),

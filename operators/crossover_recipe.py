@@ -21,7 +21,7 @@ class CrossoverRecipe:
     """Parents whose recipes start from different kernels have no child."""
 
     name = "crossover_recipe"
-    arity = 2
+    arity = (2, 2)
 
     def propose(self, context: Context) -> Child | None:
         base, donor = context.parents

@@ -31,7 +31,7 @@ class Insight:
     """Asked every few generations by the engine, because it `reflects`."""
 
     name = "insight"
-    arity = 0
+    arity = (0, 0)
     needs_model = True
     reflects = True
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evokern.front import front
-from evokern.kernel import Child, Kernel, Parent
+from evokern.kernel import Child, Parent
 from evokern.lead import leader
 from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
-from ._author import angle, write, written_by_models
+from ._author import angle, of_each_origin, write, written_by_models
 from ._evidence import sheet, tried
 
 RANKED = 4
@@ -28,7 +28,7 @@ class MetaGenerate:
     """The island's parent is among the kernels that are shown; the fastest of them is the child's base."""
 
     name = "metagenerate"
-    arity = 1
+    arity = (1, 1)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:
@@ -59,11 +59,8 @@ def ranked(history: Sequence[Candidate], parents: Sequence[Candidate]) -> list[C
     best = leader(history)
     most_exact = front(history)[-1:]
     fastest = sorted((one for one in history if one.speedup), key=lambda one: -(one.speedup or 0.0))
-    chosen: dict[Kernel, Candidate] = {}
-    for one in (*([best] if best else []), *parents, *most_exact, *fastest):
-        if len(chosen) < RANKED:
-            chosen.setdefault(one.child.recipe.origin, one)
-    return sorted(chosen.values(), key=lambda one: one.speedup or 0.0)
+    chosen = of_each_origin((*([best] if best else []), *parents, *most_exact, *fastest))
+    return sorted(chosen[:RANKED], key=lambda one: one.speedup or 0.0)
 
 
 def _lately(context: Context, shown: Sequence[Candidate]) -> list[Candidate]:

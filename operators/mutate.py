@@ -13,7 +13,7 @@ class Mutate:
     """The prompt shows the parent with its measurements, and what its other children became."""
 
     name = "mutate"
-    arity = 1
+    arity = (1, 1)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:

@@ -27,7 +27,7 @@ class MutateRecipe:
     """Which rewrite is inserted adapts to what paid off so far: `bandit.probabilities` over `credits`."""
 
     name = "mutate_recipe"
-    arity = 1
+    arity = (1, 1)
 
     def propose(self, context: Context) -> Child | None:
         parent = context.parents[0]

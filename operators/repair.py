@@ -34,7 +34,7 @@ class Repair:
     """Needs no passing parent: it finds the failed kernel in the history."""
 
     name = "repair"
-    arity = 0
+    arity = (0, 0)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:

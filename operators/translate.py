@@ -14,7 +14,7 @@ class Translate:
     """Needs no parent. Later translations are told what became of the earlier ones."""
 
     name = "translate"
-    arity = 0
+    arity = (0, 0)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:

@@ -11,7 +11,7 @@ class Ask:
     """One parent's source goes out, a kernel comes back; an answer without ``kernel(`` is none."""
 
     name = "ask"
-    arity = 1
+    arity = (1, 1)
     needs_model = True
 
     def propose(self, context: Context) -> Child | None:
@@ -33,14 +33,14 @@ class AskFromNothing(Ask):
     """The same without a parent."""
 
     name = "ask_from_nothing"
-    arity = 0
+    arity = (0, 0)
 
 
 class Reflect:
     """Asks for a lesson."""
 
     name = "reflect"
-    arity = 0
+    arity = (0, 0)
     needs_model = True
     reflects = True
 

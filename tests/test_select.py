@@ -53,7 +53,7 @@ def test_no_survivors_among_none() -> None:
 def test_parents_are_distinct_and_the_front_is_chosen_more_often() -> None:
     island = tuple(candidate(number, speedup=1.0 + number, error=2.0) for number in range(1, 9))
     rng = numpy.random.default_rng(0)
-    pairs = [choose_parents(island, 2, rng) for _ in range(200)]
+    pairs = [choose_parents(island, (2, 2), rng) for _ in range(200)]
     assert all(len({parent.id for parent in pair}) == 2 for pair in pairs)
     chosen = [parent.id for pair in pairs for parent in pair]
     assert chosen.count(8) > 2 * chosen.count(1)
@@ -61,13 +61,21 @@ def test_parents_are_distinct_and_the_front_is_chosen_more_often() -> None:
 
 def test_parents_come_best_first_and_repeat_with_the_seed() -> None:
     island = tuple(candidate(number, speedup=1.0 + number, error=2.0) for number in range(1, 9))
-    pairs = [choose_parents(island, 2, numpy.random.default_rng(seed)) for seed in (7, 7)]
+    pairs = [choose_parents(island, (2, 4), numpy.random.default_rng(seed)) for seed in (7, 7)]
     assert pairs[0] == pairs[1]
     assert pairs[0][0].id > pairs[0][1].id
 
 
 def test_a_small_island_gives_what_it_has() -> None:
-    assert len(choose_parents((candidate(1, 2.0, 1.0),), 2, numpy.random.default_rng(0))) == 1
+    assert len(choose_parents((candidate(1, 2.0, 1.0),), (2, 4), numpy.random.default_rng(0))) == 1
+
+
+def test_how_many_parents_is_drawn_between_the_least_and_the_most() -> None:
+    island = tuple(candidate(number, speedup=1.0 + number, error=2.0) for number in range(1, 9))
+    rng = numpy.random.default_rng(0)
+    counts = [len(choose_parents(island, (2, 4), rng)) for _ in range(60)]
+    assert {counts.count(number) > 10 for number in (2, 3, 4)} == {True}
+    assert {len(choose_parents(island[:3], (2, 4), rng)) for _ in range(30)} == {2, 3}
 
 
 def test_the_fastest_reach_the_next_island() -> None:

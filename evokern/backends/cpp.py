@@ -10,6 +10,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from evokern import compiler, nursery
+from evokern.backends._cpp_profile import EDITION, facts
 from evokern.compiler import compile_native, shared_library
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel, Tunable
@@ -76,6 +78,19 @@ class Cpp:
             return chosen
         macros, flags = chosen
         return shared_library(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
+
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        chosen, artefact = _first_choices(kernel.tunables, task), self.compile(kernel, task)
+        if isinstance(chosen, Evidence) or isinstance(artefact, Evidence):
+            return ()
+        kept = artefact.with_suffix(f".profile-{EDITION}")
+        if kept.exists():
+            return tuple(kept.read_text(encoding="utf-8").splitlines())
+        macros, flags = chosen
+        listing = compiler.listing(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
+        found = facts(kernel.source, listing.remarks, listing.assembly) if listing else ()
+        nursery.write_whole(kept, "\n".join(found).encode())
+        return found
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         runner = compile_native(RUNNER, "-O2", "-fopenmp", shared=False)

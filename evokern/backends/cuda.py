@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from evokern import nursery
+from evokern import confinement, nursery
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel, Tunable
 from evokern.outcome import Evidence
@@ -108,6 +108,10 @@ class Cuda:
         raise EvokernError(
             "CUDA kernels run on a GPU and this machine has none; they compile here, and Triton kernels can be checked"
         )
+
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        found = self.program(kernel, task, task.time[0], self.targets[0])
+        return found.facts if isinstance(found, Program) else ()
 
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         plan = parse(kernel, task)
@@ -242,10 +246,10 @@ def _compiled(kernel: Kernel, target: str) -> tuple[bytes, str] | Evidence:
             lines = [line for line in words.splitlines() if "error" in line]
             return Evidence("compile", (lines or ["the compiler failed"])[0].strip()[:300], words)
         try:
-            answer = _ANSWER.validate_json(nursery.read_untrusted(folder / "answer.json"))
+            answer = _ANSWER.validate_json(confinement.read_untrusted(folder / "answer.json"))
         except ValidationError as error:
             return Evidence("compile", "the compile worker gave no answer that can be read", str(error)[:1000])
-        binary = nursery.read_untrusted(folder / "0.binary")
+        binary = confinement.read_untrusted(folder / "0.binary")
     nursery.write_whole(file, len(binary).to_bytes(4, "little") + binary + answer.log.encode())
     return binary, answer.log
 

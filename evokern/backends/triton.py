@@ -18,7 +18,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from evokern import nursery
+from evokern import confinement, nursery
 from evokern.backends._triton_arguments import OPTIONS, Specialised, Unbindable, bind
 from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.compiler import compile_native
@@ -106,6 +106,10 @@ class Triton:
         library = compile_native(nursery.SHIM, "-O1", shared=True)
         return ["forked", "interpret", str(artefact), str(library), *nursery.readable_places()]
 
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        found = self.program(kernel, task, task.time[0], self.targets[0])
+        return found.facts if isinstance(found, Program) else ()
+
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         read = read_kernel(kernel, task)
         if isinstance(read, Evidence):
@@ -152,14 +156,14 @@ def compile_functions(kernel: Kernel, wanted: list[Specialised], target: str) ->
         if words is not None:
             return Evidence("compile", _reason(words), words)
         try:
-            answers = _ANSWER.validate_json(nursery.read_untrusted(folder / "answer.json"))
+            answers = _ANSWER.validate_json(confinement.read_untrusted(folder / "answer.json"))
         except ValidationError as error:
             return Evidence("compile", "the compile worker gave no answer that can be read", str(error)[:1000])
         if len(answers) != len(missing):
             return Evidence("compile", "the compile worker answered for other functions than it was asked for")
         for number, (index, facts) in enumerate(zip(missing, answers, strict=True)):
-            binary = nursery.read_untrusted(folder / f"{number}.binary")
-            assembly = nursery.read_untrusted(folder / f"{number}.assembly").decode(errors="replace")
+            binary = confinement.read_untrusted(folder / f"{number}.binary")
+            assembly = confinement.read_untrusted(folder / f"{number}.assembly").decode(errors="replace")
             found[index] = made = Compiled(facts, binary, assembly)
             _remember(files[index], made)
     return [one for one in found if one is not None]

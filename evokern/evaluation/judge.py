@@ -32,7 +32,7 @@ from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, hopeless, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, RESOURCES, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
 from evokern.protocols import Backend, DeviceBackend
 from evokern.registry import discover
 from evokern.settings import EvaluationSettings
@@ -93,8 +93,8 @@ class Judge:
                     raise
                 status = fall.status
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
-        if status is Status.PASSED and isinstance(self.backend, DeviceBackend):
-            evidence += resources(self.backend, kernel, self.whole_task, fidelity)
+        if status is Status.PASSED and (fidelity > Fidelity.SCREEN or not self.timed):  # screens must stay cheap
+            evidence += self._profile(kernel, fidelity, measurements)
         return Evaluation(
             status,
             fidelity,
@@ -111,6 +111,16 @@ class Judge:
         """Ends every process."""
         if self.timed:
             self.rivals.close()
+
+    def _profile(self, kernel: Kernel, fidelity: Fidelity, measured: Sequence[Measurement]) -> list[Evidence]:
+        """What explains the kernel's speed: what the compiler made of it, and how near memory's limit it comes."""
+        found = [Evidence(PROFILE, fact) for fact in self.backend.profile(kernel, self.whole_task)]
+        if fidelity is Fidelity.CHAMPION and isinstance(self.backend, DeviceBackend):
+            found += elsewhere(self.backend, kernel, self.whole_task)
+        known = (one for one in measured if not one.held_out)
+        return found + [
+            Evidence(PROFILE, self.roofline.share(one.shape, one.latency_ns), shape=one.shape) for one in known
+        ]
 
     def _without_rivals(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
         """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
@@ -251,15 +261,15 @@ def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
     return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
 
 
-def resources(backend: DeviceBackend, kernel: Kernel, task: Task, fidelity: Fidelity) -> list[Evidence]:
-    """What `kernel` takes of a GPU at the first timed shape: of the first target, for a champion of every target."""
+def elsewhere(backend: DeviceBackend, kernel: Kernel, task: Task) -> list[Evidence]:
+    """What `kernel` takes of the GPUs of all targets but the first, or why it can't be compiled for one."""
     found = []
-    for target in backend.targets if fidelity is Fidelity.CHAMPION else backend.targets[:1]:
+    for target in backend.targets[1:]:
         program = backend.program(kernel, task, task.time[0], target)
         if isinstance(program, Evidence):
-            found.append(Evidence(RESOURCES, f"{target}: {program.reason}", program.detail))
+            found.append(Evidence(PROFILE, f"{target}: {program.reason}", program.detail))
         else:
-            found += [Evidence(RESOURCES, f"{target} {one}") for one in program.resources]
+            found += [Evidence(PROFILE, fact) for fact in program.facts]
     return found
 
 

@@ -64,6 +64,12 @@ class Roofline:
         limit_ns = self._limit_ns(shape, count, self._read[label])
         return limit_ns if latency_ns < limit_ns else None
 
+    def share(self, shape: Shape, latency_ns: float) -> str:
+        """How near a kernel comes to what the memory could deliver, in words."""
+        rate = self._task.compulsory_bytes(shape) / latency_ns
+        known = f" ({rate * 1e9 / self.bandwidth:.0%} of the {self.bandwidth / 1e9:.3g} GB/s at which memory is read)"
+        return f"what must be read and written passes at {rate:.3g} GB/s{known if self.bandwidth else ''}"
+
     def _limit_ns(self, shape: Shape, count: int, inputs: Sequence[Tensor]) -> float:
         read = sum(tensor.bytes(shape) for tensor in inputs)
         written = sum(tensor.bytes(shape) for tensor in self._task.returns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from evokern.evaluation.messages import Baseline
-from evokern.outcome import RESOURCES, Evaluation, Evidence, Measurement, Status
+from evokern.outcome import Evaluation, Evidence, Measurement, Status
 from evokern.report import figures
 from evokern.report.figures import Ratio
 from evokern.report.table import table
@@ -29,11 +29,11 @@ def text(evaluation: Evaluation) -> str:
         parts += [f"error     max {worst}, rms {rms}, in units of the reference's own error"]
     if evaluation.status is Status.PASSED and not evaluation.measurements:
         parts += ["speed     not measured: without a GPU this backend only tells right from wrong"]
-        parts += [f"compiled  {one.reason}" for one in evaluation.evidence if one.stage == RESOURCES]
     if evaluation.measurements:
         parts += ["", timings(evaluation.measurements)]
         means = [f"{figures.ratio(figures.over(evaluation, name))} over {name}" for name in ("eager", "best")]
         parts += ["", f"geometric mean over the timed shapes: {', '.join(means)}"]
+    parts += [f"profile   {figures.fact(one)}" for one in evaluation.profile]
     return "\n".join(parts)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log, sqrt
 
-from evokern.outcome import Evaluation, Measurement
+from evokern.outcome import Evaluation, Evidence, Measurement
+from evokern.task import shape_label
 
 MISSING = "-"
 
@@ -44,6 +45,11 @@ def ratio(value: Ratio | float | None) -> str:
     if value is None:
         return MISSING
     return str(value) if isinstance(value, Ratio) else f"{value:.2f}x"
+
+
+def fact(profiled: Evidence) -> str:
+    """A fact of a profile, with the shape that it is about."""
+    return f"{shape_label(profiled.shape)}: {profiled.reason}" if profiled.shape is not None else profiled.reason
 
 
 def latency(nanoseconds: float) -> str:

@@ -59,6 +59,19 @@ def test_a_good_kernel_becomes_the_same_artefact_each_time(backend: Backend):
 
 
 @backends
+def test_a_profile_is_a_few_facts_that_are_the_same_each_time(backend: Backend):
+    first, second = (backend.profile(seed(backend), TASK) for _ in range(2))
+    assert first == second
+    assert 1 <= len(first) <= 8
+    assert all(fact and "\n" not in fact and len(fact) < 300 for fact in first)
+
+
+@backends
+def test_what_is_no_kernel_has_no_profile(backend: Backend):
+    assert backend.profile(Kernel("nonsense (", backend.language), TASK) == ()
+
+
+@backends
 @pytest.mark.parametrize("source", ["", "nonsense (", "\0", "def kernel(): pass", "/* evokern: plan", "é" * 1000])
 def test_what_is_no_kernel_is_evidence_and_no_exception(backend: Backend, source: str):
     found = backend.compile(Kernel(source, backend.language), TASK)

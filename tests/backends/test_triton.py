@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from evokern import nursery
+from evokern import confinement, nursery
 from evokern.backends.triton import TARGETS, Triton
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
@@ -142,6 +142,6 @@ def test_the_compile_worker_has_no_rights(tmp_path: Path):
 def test_what_a_worker_answers_is_not_followed_out_of_its_folder(tmp_path: Path):
     (tmp_path / "secret").write_text("key")
     (tmp_path / "link").symlink_to(tmp_path / "secret")
-    assert nursery.read_untrusted(tmp_path / "link") == b""
-    assert nursery.read_untrusted(tmp_path) == b""
-    assert nursery.read_untrusted(tmp_path / "secret", limit=2) == b"ke"
+    assert confinement.read_untrusted(tmp_path / "link") == b""
+    assert confinement.read_untrusted(tmp_path) == b""
+    assert confinement.read_untrusted(tmp_path / "secret", limit=2) == b"ke"

@@ -8,7 +8,7 @@ import pytest
 
 from evokern.evaluation.client import Judge
 from evokern.kernel import Kernel
-from evokern.outcome import RESOURCES, Evaluation, Fidelity, Status
+from evokern.outcome import Evaluation, Fidelity, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import DType, Scalar, Task, Tensor
 
@@ -65,7 +65,7 @@ def test_an_honest_kernel_passes_and_is_not_timed(judge: Judge):
     assert evaluation.cases_passed == evaluation.cases_total > 0
     assert evaluation.measurements == ()
     assert judge.baselines == ()
-    reasons = [one.reason for one in evaluation.evidence if one.stage == RESOURCES]
+    reasons = [one.reason for one in evaluation.profile]
     assert len(reasons) == 2
     assert all("cuda:90" in reason and "registers" in reason for reason in reasons)
 

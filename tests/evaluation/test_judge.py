@@ -119,6 +119,18 @@ def test_a_confirmed_kernel_has_more_pairs_from_fresh_processes(judge: Judge) ->
     assert len(evaluation.measurements[0].speedups[0].candidate_samples_ns) > 6
 
 
+def test_a_confirmed_kernel_has_a_profile_and_one_that_is_screened_costs_none(judge: Judge) -> None:
+    screened, confirmed = (judge.evaluate(Kernel(HONEST), one) for one in (Fidelity.SCREEN, Fidelity.CONFIRM))
+    assert screened.evidence == ()
+    told = [(one.reason, one.shape) for one in confirmed.profile]
+    assert any("vectorised" in reason and shape is None for reason, shape in told)
+    shares = {tuple(shape.items()): reason for reason, shape in told if shape}
+    assert list(shares) == [tuple(one.shape.items()) for one in confirmed.measurements]
+    for one in confirmed.measurements:
+        assert f"at {TASK.compulsory_bytes(one.shape) / one.latency_ns:.3g} GB/s" in shares[tuple(one.shape.items())]
+    assert all("at which memory is read" in reason for reason in shares.values())
+
+
 def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge: Judge) -> None:
     idle = "volatile double idle = 0; for (int i = 0; i < 10000; ++i) idle += i;\n double squares = 0;"
     slower = Kernel(edited("double squares = 0;", idle))

@@ -53,13 +53,14 @@ def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
     ideas = set()
     for seed in range(25):
         operator = OPERATORS[name]
-        given = context(parents[: operator.arity], seed)
+        given = context(parents[: operator.arity[1]], seed)
         child = operator.propose(given)
         assert child is not None
         assert child.kernel.normal_hash not in given.known
         assert child.recipe.origin == SEED
         assert replayed(child.recipe.steps) == child.kernel
-        assert [(parent.id, parent.role) for parent in child.parents] == [(1, "base"), (2, "donor")][: operator.arity]
+        kin = [(parent.id, parent.role) for parent in child.parents]
+        assert kin == [(1, "base"), (2, "donor")][: operator.arity[1]]
         assert "\n" not in child.idea
         ideas.add(child.idea)
     assert len(ideas) > 2
@@ -67,7 +68,7 @@ def test_children_are_new_and_are_what_their_recipe_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mutate_recipe", "crossover_recipe"])
 def test_same_context_and_stream_give_the_same_child(name: str) -> None:
-    parents = (candidate(1, PARALLEL), candidate(2, UNROLL, RESTRICT))[: OPERATORS[name].arity]
+    parents = (candidate(1, PARALLEL), candidate(2, UNROLL, RESTRICT))[: OPERATORS[name].arity[1]]
     assert OPERATORS[name].propose(context(parents, 5)) == OPERATORS[name].propose(context(parents, 5))
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from math import isclose
 
-from evokern.outcome import Fidelity
+from evokern.outcome import PROFILE, Evidence, Fidelity
 from evokern.report import benchmark, candidate, figures, front, progress
 from evokern.report.table import table
 from tests.specimens import PARALLEL, UNROLL, measured, passed, refused, wrong
@@ -48,6 +48,15 @@ def test_shapes_combine_to_a_geometric_mean_with_a_narrower_interval():
     assert both is not None
     assert isclose(both.ratio, 4.0)
     assert 2.0 / 1.96 > both.ratio / both.low > 1.0
+
+
+def test_a_candidate_s_sheet_holds_its_profile_and_its_line_does_not():
+    facts = (Evidence(PROFILE, "called in loops: expf"), Evidence(PROFILE, "at 5 GB/s", shape={"N": 4096}))
+    kernel = replace(passed(7, 2.5), evaluations=(replace(measured(2.5), evidence=facts),))
+    told = candidate.text(kernel)
+    assert "profile   called in loops: expf\nprofile   N=4096: at 5 GB/s" in told
+    assert "evidence" not in told
+    assert "expf" not in progress.candidate_line(kernel)
 
 
 def test_held_out_shapes_do_not_count_towards_the_mean():

@@ -39,7 +39,7 @@ def child(task: str, operator: str, model: Synthetic, seed: int = 0) -> Child | 
     kernel = settings.seeds[0]
     parent = Candidate(1, 0, 0, 0, Child(kernel, "seed", Recipe(kernel)), id=1)
     other = Candidate(1, 0, 1, 0, Child(Kernel(kernel.source + "// b\n"), "seed", Recipe(Kernel(""))), id=2)
-    parents = (parent, other)[: OPERATORS[operator].arity]
+    parents = (parent, other)[: OPERATORS[operator].arity[1]]
     context = Context(
         settings.task, parents, (), {}, numpy.random.default_rng(seed), Direct(model), (),
         Conditions(signature=Cpp().signature(settings.task)), 1, seed,
