@@ -162,7 +162,7 @@ def grid_axes(definition: cst.FunctionDef, call: cst.Call) -> tuple[str, ...]:
 
 def with_parameters(function: cst.FunctionDef, added: Sequence[str]) -> cst.FunctionDef:
     """`function` with parameters more, before those that have a default."""
-    given = [code(one.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for one in function.params.params]
+    given = [code(one.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip() for one in function.params.params]
     optional = [one.default is not None for one in function.params.params]
     plain = [text for text, has_default in zip(given, optional, strict=True) if not has_default]
     later = [text for text, has_default in zip(given, optional, strict=True) if has_default]

@@ -9,6 +9,7 @@ import libcst as cst
 from libcst import matchers as m
 
 from ._places import Place, code, expression, passed, with_keyword, with_parameters
+from ._softmax import Softmax
 from ._sums import Loop, Loops, Sum
 
 PARTS = "_parts"
@@ -86,7 +87,9 @@ class SharedLaunch(Place):
         made = _Statements()
         for index, statement in enumerate(self.statements[:end]):
             if index in self.loops.sums:
-                made += [_gathered(one) for one in self.loops.sums[index]]
+                softmax = self.loops.softmaxes.get(index)
+                sums = self.loops.sums[index]
+                made += [_merged(softmax, sums)] if softmax else [_gathered(one) for one in sums]
             elif index not in dropped:
                 told = _with_totals(statement, earlier)
                 loop = self.loops.nodes.get(index)
@@ -116,9 +119,10 @@ def _place(one: Sum, part: str) -> str:
     """Where in scratch the sum of a part lies. Scratch is too small for its indices to need 64 bits."""
     if one.is_total:
         return f"{one.name}{PARTS} + program * SPLITS + {part}"
-    sizes, lanes = " * ".join(one.extents), [f"tl.arange(0, {extent})" for extent in one.extents]
+    sizes = f"({' * '.join(one.extents)})" if len(one.extents) > 1 else one.extents[0]
+    lanes = [f"tl.arange(0, {extent})" for extent in one.extents]
     at = lanes[0] if len(lanes) == 1 else f"{lanes[0]}[:, None] * {one.extents[1]} + {lanes[1]}[None, :]"
-    return f"{one.name}{PARTS} + (program * SPLITS + {part}) * ({sizes}) + {at}"
+    return f"{one.name}{PARTS} + (program * SPLITS + {part}) * {sizes} + {at}"
 
 
 def _gathered(one: Sum) -> cst.BaseStatement:
@@ -126,6 +130,12 @@ def _gathered(one: Sum) -> cst.BaseStatement:
     if one.is_total:
         return _parsed(f"{one.name} = tl.sum(tl.load({_place(one, 'tl.arange(0, SPLITS)')}))")
     return _parsed(f"for other in range(0, SPLITS):\n    {one.name} += tl.load({_place(one, 'other')})")
+
+
+def _merged(softmax: Softmax, sums: Sequence[Sum]) -> cst.BaseStatement:
+    """The softmax over all parts."""
+    lines = softmax.merged({one.name: f"tl.load({_place(one, 'other')})" for one in sums})
+    return _parsed("\n    ".join(["for other in range(0, SPLITS):", *lines]))
 
 
 def _with_totals(statement: cst.BaseStatement, sums: Sequence[Sum]) -> cst.BaseStatement:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,10 @@ import libcst as cst
 
 from ._flow import ATOMICS, STORES, Flow, accesses, flow, names_in, plain, then
 from ._places import code
+from ._softmax import Softmax, softmax_in
 
+_LOWEST = re.compile(r"tl\.full -\d[\d.]*e\+?\d+")
+"""Far below every score, and finite, since of two infinities no difference can be taken."""
 _DTYPES = ("tl.float32", "tl.float64")
 
 
@@ -57,6 +61,8 @@ class Loops:
     sums: Mapping[int, tuple[Sum, ...]]
     """Of the loops that add up. All of them come before those that store."""
     nodes: Mapping[int, Loop]
+    softmaxes: Mapping[int, Softmax]
+    """Of those whose sums fade, which is not adding alone."""
     stores_apart: bool
     """Whether something is stored outside every loop, which is after the last sum."""
 
@@ -77,9 +83,16 @@ def loops(function: cst.FunctionDef, tensors: Mapping[str, str]) -> Loops | None
         return None
     nodes = {index: one for index, one in enumerate(known) if isinstance(one, Loop)}
     sums: dict[int, tuple[Sum, ...]] = {}
+    softmaxes: dict[int, Softmax] = {}
     for index, loop in nodes.items():
         here = flow(loop.body)
-        made = [sum_in(name, index, known) for name in sorted(here.exposed & here.written)]
+        carried = sorted(here.exposed & here.written)
+        softmax = softmax_in(loop.body, carried)
+        if softmax is not None:
+            softmaxes[index] = softmax
+            made = [_kept(name, index, known, softmax) for name in carried]
+        else:
+            made = [sum_in(name, index, known) for name in carried]
         found = tuple(one for one in made if one is not None)
         kept = (here.written | {loop.variable}) - {one.name for one in found}
         if len(found) < len(made) or kept & {loop.end, loop.step} or kept & _exposed(known[index + 1 :]):
@@ -91,7 +104,7 @@ def loops(function: cst.FunctionDef, tensors: Mapping[str, str]) -> Loops | None
     last = max(sums, default=len(known))
     apart = [index for index, one in enumerate(known) if isinstance(one, ast.stmt) and accesses([one], STORES)]
     is_ordered = all(index > last for index in (*apart, *(index for index in nodes if index not in sums)))
-    return Loops(sums, nodes, bool(apart)) if is_ordered else None
+    return Loops(sums, nodes, softmaxes, bool(apart)) if is_ordered else None
 
 
 def body_of(function: cst.FunctionDef) -> list[ast.stmt | Loop] | None:
@@ -139,6 +152,11 @@ def sum_in(name: str, index: int, body: Sequence[ast.stmt | Loop]) -> Sum | None
             pass
         case _:
             return None
+    return _kept(name, index, body)
+
+
+def _kept(name: str, index: int, body: Sequence[ast.stmt | Loop], softmax: Softmax | None = None) -> Sum | None:
+    """What the loop at `index` carries in `name`, if it starts as zeros, or as the lowest number for a maximum."""
     uses = [at for at, one in enumerate(body) if at != index and any(name in names_in(part) for part in parts_of(one))]
     before, after = [at for at in uses if at < index], [body[at] for at in uses if at > index]
     parts = [part for one in after for part in parts_of(one)]
@@ -146,12 +164,15 @@ def sum_in(name: str, index: int, body: Sequence[ast.stmt | Loop]) -> Sum | None
         return None
     match body[before[0]]:
         case ast.Assign(
-            targets=[ast.Name()], value=ast.Call(func=func, args=[ast.List(elts=[_] | [_, _] as sizes), dtype])
+            targets=[ast.Name()],
+            value=ast.Call(func=func, args=[ast.List(elts=[_] | [_, _] as sizes), *start, dtype], keywords=[]),
         ):
             kind, extents = ast.unparse(dtype), tuple(ast.unparse(size) for size in sizes)
-            is_made = ast.unparse(func) == "tl.zeros" and kind in _DTYPES
-            if is_made and all(one.isidentifier() or one.isdecimal() for one in extents):
-                return Sum(name, extents, kind.removeprefix("tl."), before[0], all(_totals(name, one) for one in parts))
+            begin = f"{ast.unparse(func)} {' '.join(map(ast.unparse, start))}".strip()
+            is_made = _LOWEST.fullmatch(begin) if softmax and name == softmax.highest else begin == "tl.zeros"
+            if is_made and kind in _DTYPES and all(one.isidentifier() or one.isdecimal() for one in extents):
+                is_total = softmax is None and all(_totals(name, one) for one in parts)
+                return Sum(name, extents, kind.removeprefix("tl."), before[0], is_total)
     return None
 
 

@@ -72,22 +72,21 @@ class OnePass(PlaceRewrite):
         body, end = list(place.node.body.body), place.loop.end
         block = [cst.parse_statement(f"{place.loop.variable} = 0"), *place.loop.node.body.body]
         del block[1 + place.adding]
-        shift = _renamed(body[place.mean_at], end, f"tl.minimum({end}, {place.loop.step})")
-        shift = m.replace(
-            _renamed(shift, place.mean, _SHIFT), _sum_of(place.total), expression(f"tl.sum({place.element})")
-        )
+        shift = _with(body[place.mean_at], m.Name(end), f"tl.minimum({end}, {place.loop.step})")
+        shift = _with(shift, m.Name(place.mean), _SHIFT)
+        shift = _with(shift, _sum_of(place.total), f"tl.sum({place.element})")
         loop = body[place.second]
         assert isinstance(loop, cst.For)
         statements = list(loop.body.body)
-        statements[place.centring] = _renamed(statements[place.centring], place.mean, _SHIFT)
+        statements[place.centring] = _with(statements[place.centring], m.Name(place.mean), _SHIFT)
         statements.insert(place.squaring, cst.parse_statement(f"{place.total} += {place.centred}"))
         rest = f"{_REST} = {code(_value(body[place.mean_at]))}"
         body[place.second : place.second + 1] = [
             loop.with_changes(body=loop.body.with_changes(body=statements)),
             *map(cst.parse_statement, (rest, f"{place.mean} = {_SHIFT} + {_REST}")),
         ]
-        left = expression(f"tl.maximum(tl.sum({place.squares}) - {end} * {_REST} * {_REST}, 0.0)")
-        body[place.second + 1 :] = [m.replace(one, _sum_of(place.squares), left) for one in body[place.second + 1 :]]
+        left = f"tl.maximum(tl.sum({place.squares}) - {end} * {_REST} * {_REST}, 0.0)"
+        body[place.second + 1 :] = [_with(one, _sum_of(place.squares), left) for one in body[place.second + 1 :]]
         del body[place.mean_at]
         body[place.first : place.first + 1] = [*block, shift]
         return replaced(module, place.node, place.node.with_changes(body=place.node.body.with_changes(body=body)))
@@ -183,8 +182,9 @@ def _sum_of(name: str) -> m.Call:
     return m.Call(func=m.Attribute(m.Name("tl"), m.Name("sum")), args=[m.Arg(m.Name(name))])
 
 
-def _renamed(node: cst.CSTNode, name: str, text: str) -> cst.CSTNode:
-    made = m.replace(node, m.Name(name), expression(text))
+def _with(node: cst.CSTNode, part: m.BaseMatcherNode, text: str) -> cst.CSTNode:
+    """`node` with `text` for every `part`."""
+    made = m.replace(node, part, expression(text))
     assert isinstance(made, cst.CSTNode)
     return made
 

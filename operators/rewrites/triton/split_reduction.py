@@ -66,6 +66,7 @@ def _shared(module: cst.Module, function: cst.FunctionDef, call: cst.Call, task:
         return None
     sums = [one for several in found.sums.values() for one in several]
     fresh = {f"{one.name}{PARTS}" for one in sums} | {f"{name}_{one.name}" for one in sums}
+    fresh |= {own for softmax in found.softmaxes.values() for own in softmax.fresh}
     taken = used | names_in(planned) | given.keys() | {one.name.value for one in functions(module)}
     if fresh & taken or not all(
         one.is_total or all(size_of(function, call, size) for size in one.extents) for one in sums

@@ -95,6 +95,40 @@ def test_tiles_are_added_by_a_launch_that_stores_them_once():
     assert program(kernel, "int4_matmul").scratch_bytes == (adding.grid[0] * adding.grid[1] * 4 * tile_bytes,)
 
 
+def test_the_parts_of_a_softmax_are_merged_as_it_is_kept_up():
+    kernel = split(seed_kernel("attention_decode"), "attention_decode")
+    adding, storing = program(kernel, "attention_decode").launches
+    assert (adding.grid, storing.grid) == ((*storing.grid[:2], 4), (*adding.grid[:2], 1))
+    assert len(program(kernel, "attention_decode").scratch_bytes) == 3, "the maximum, the total and the result"
+    assert "result = result * fade[:, None] + tl.load(result_parts" in kernel.source
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("total = total * fade", "total = total"),
+        ("result * fade[:, None] +", "result * fade[:, None] + 1.0 +"),
+        ("fade = tl.exp(highest - now)", "fade = tl.exp2(highest - now)"),
+        ("fade = tl.exp(highest - now)", "fade = tl.exp(now - highest)"),
+        ("tl.sum(weight, 1)", "tl.sum(weight * weight, 1)"),
+        ("tl.sum(weight, 1)", "tl.sum(score, 1)"),
+        ("value = tl.load(", "score = score + now[:, None]\n        value = tl.load("),
+        ("highest = tl.full([HEADS], -1.0e30", "highest = tl.full([HEADS], -100.0"),
+    ],
+)
+def test_what_is_no_running_softmax_is_not_shared(old: str, new: str):
+    assert SPLIT.sites(edited("attention_decode", old, new), task_of("attention_decode")) == []
+
+
+def test_a_softmax_in_powers_of_two_is_shared_too():
+    kernel = edited(
+        "attention_decode", "tl.exp(score - now[:, None])", "tl.exp2((score - now[:, None]) * 1.4426950408889634)"
+    )
+    assert SPLIT.sites(kernel, task_of("attention_decode")) == [], "one in powers of e, one in powers of 2"
+    both = kernel.source.replace("tl.exp(highest - now)", "tl.exp2((highest - now) * 1.4426950408889634)")
+    program(split(Kernel(both, "triton"), "attention_decode"), "attention_decode")
+
+
 def test_a_kernel_is_shared_once():
     assert SPLIT.sites(split(seed_kernel("rmsnorm"), "rmsnorm"), task_of("rmsnorm")) == []
 
