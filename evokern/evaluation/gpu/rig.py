@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import logging
 import os
 import sys
 import tempfile
@@ -67,7 +66,7 @@ class GpuRig:
         self.bandwidth = self._measured()
         self._monitor = Monitor(card)
         self.uncounted: str | None = None
-        """Why the card's counters can't be read, once that was tried."""
+        """Why the card's counters can't be read, once that was tried; then it is not tried again."""
         self.readings: deque[Reading] = deque(maxlen=READINGS_KEPT)
 
     def board(self, shapes: Sequence[Shape]) -> Arena:
@@ -129,8 +128,7 @@ class GpuRig:
             found = ncu.profile(tool, [*_LAUNCHER, str(folder)], _environment(_EAGER), folder)
         if isinstance(found, ncu.Unreadable):
             self.uncounted = found.reason
-            logging.getLogger(__name__).warning("no counters of the card from now on: %s", found.reason)
-            return ()
+            return (f"the card's own counters can't be read: {found.reason}",)
         return found
 
     def read_bandwidth(self) -> float:
