@@ -63,6 +63,29 @@ def test_what_is_no_cubin_shows_nothing():
     assert disassembly.sass(b"\x7fELF and nothing else") == ()
 
 
+def test_instructions_of_ptx_are_counted():
+    text = """
+.version 8.7
+.visible .entry scale(
+\t.param .u64 .ptr .global .align 16 scale_param_0
+)
+{
+\t.reg .b32 \t%r<3>;
+// %bb.0:
+\tmov.u32 \t%r1, %tid.x;
+\t// begin inline asm
+\t@%p1 ld.global.v4.b32 { %r2, %r3, %r4, %r5 }, [ %rd1 + 0 ];
+\t// end inline asm
+$L__tmp0:
+\tbar.sync \t0;
+\tret;
+}
+"""
+    (listing,) = disassembly.ptx("scale", text)
+    assert str(listing) == "scale in PTX: 4 instructions"
+    assert disassembly.ptx("scale", "") == ()
+
+
 def test_a_fact_tells_widths_and_kinds():
     text = """
 	.section	.text.scale,"ax",@progbits
