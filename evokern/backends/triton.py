@@ -105,10 +105,10 @@ class Triton:
                     bind(read[1][launch.function], launch)
             except Unbindable as fault:
                 return Evidence("plan", str(fault), shape=shape)
-        for shape in task.time[:1]:
-            program = self.program(kernel, task, shape, TARGETS[0])
-            if isinstance(program, Evidence):
-                return program
+            if shape in task.time[:1]:
+                program = _program(kernel, read[1], resolved, TARGETS[0])
+                if isinstance(program, Evidence):
+                    return program
         artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
         nursery.write_whole(
             artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode()
