@@ -97,6 +97,21 @@ def listing(source: str, flags: Sequence[str], prelude: Path, macros: str = "") 
     return Listing(remarks, assembly)
 
 
+def told_by(tool: Path, words: Sequence[str], content: bytes) -> str | None:
+    """What another tool writes about a file of `content`, which may come from a process that held untrusted code: it
+    runs as compilers do, with no right but to read that file. None when it fails.
+
+    Raises:
+        EvokernError: there is no compiler, for what takes its rights away, or the cache can't be written.
+    """
+    with _private_folder(find()) as folder:
+        (folder / "given").write_bytes(content)
+        confined = (str(launcher()), str(folder), *confinement.SYSTEM_PLACES, str(tool.parent), "--")
+        if _run((*confined, str(tool), *words, "given"), folder) is not None:
+            return None
+        return _text(folder / "words")
+
+
 def compile_native(source: Path, *flags: str, shared: bool) -> Path:
     """Compiles one of evokern's own C++ files, to a shared library or a program; cached with the headers beside it.
 

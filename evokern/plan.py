@@ -182,7 +182,8 @@ def _definition(kernel: Kernel) -> ast.FunctionDef:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = (getattr(error, "lineno", None) or 1) + first_line - 1
         raise Unsayable(None, f"{line}:{getattr(error, 'offset', None) or 1}: expected Python: {error}") from error
-    ast.increment_lineno(module, first_line - 1)
+    if first_line > 1:  # walking the whole module is dear where nothing is to be added
+        ast.increment_lineno(module, first_line - 1)
     found = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "kernel"]
     if len(found) != 1:
         raise Unsayable(found[1] if found else None, f"expected one function `kernel`, the plan, found {len(found)}")

@@ -27,6 +27,9 @@ MOST_BYTES = 64 << 20
 MOST_SHARED_BYTES = {"cuda:80": 166_912, "cuda:86": 101_376, "cuda:89": 101_376, "hip:gfx942": 65_536}
 """Of one block, by target; the others have `SHARED_BYTES` (CUDA C++ Programming Guide, technical specifications)."""
 SHARED_BYTES = 232_448
+MOST_CLUSTER_BLOCKS = 8
+"""Every card that knows clusters takes so many (CUDA C++ Programming Guide, thread block clusters)."""
+CLUSTER_TARGET = 90
 _MAGIC = b"evokern1"
 
 
@@ -104,6 +107,8 @@ class Launch:
     shared_bytes: Annotated[int, Field(ge=0, le=1 << 18)]
     """Dynamic shared memory; above 48 KiB the launcher must ask the driver for it."""
     parameters: Annotated[tuple[Parameter, ...], Field(max_length=256)]
+    cluster_blocks: Annotated[int, Field(ge=1, le=MOST_CLUSTER_BLOCKS)] = 1
+    """So many blocks that are neighbours along x run at the same time, and reach each other's shared memory."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +131,21 @@ class Resources:
         )
         told = ", ".join(f"{number} {what}" for number, what in parts if number is not None)
         return f"{self.function}: {told or 'nothing is known'}"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A device function as its compiler or a disassembler shows it. All of it follows from what a machine wrote."""
+
+    function: str
+    language: str
+    """``PTX``, ``SASS``, ``AMDGCN``."""
+    fact: str
+    """What it tells of the speed, in a line."""
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.function} in {self.language}: {self.fact}"
 
 
 @dataclass(frozen=True)
@@ -207,12 +227,21 @@ def checked(program: Program) -> Program:
         _expect(launch.shared_bytes <= most_shared, taken)
         _expect(launch.module < len(program.modules), f"launches module {launch.module}")
         _expect(x * y * z <= 1024, f"launches blocks of {x * y * z} threads")
+        blocks, wide = launch.cluster_blocks, launch.grid[0]
+        _expect(wide % blocks == 0, f"launches {wide} blocks along x in clusters of {blocks}")
+        _expect(blocks == 1 or has_clusters(program.target), f"launches clusters on {program.target}")
         for parameter in launch.parameters:
             if isinstance(parameter, ScratchPointer):
                 _expect(parameter.scratch < len(program.scratch_bytes), f"uses scratch {parameter.scratch}")
             elif isinstance(parameter, NumberValue):
                 _expect(_fits(parameter), f"passes {parameter.value!r} as {parameter.ctype}")
     return program
+
+
+def has_clusters(target: str) -> bool:
+    """Whether blocks can be launched in clusters there."""
+    kind, _, architecture = target.partition(":")
+    return kind == "cuda" and int(architecture) >= CLUSTER_TARGET
 
 
 def _header(program: Program) -> _Header:

@@ -17,7 +17,7 @@ from evokern.completion import Completion, Exchange, Flaw, Flawed, Insight, Prom
 from evokern.kernel import Child, Kernel, Step
 from evokern.machine import Machine
 from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
-from evokern.program import Program
+from evokern.program import Listing, Program
 from evokern.task import Shape, Task
 
 
@@ -163,6 +163,15 @@ class DeviceBackend(Backend, Protocol):
 
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         """The kernel at `shape`, compiled for `target` (``cuda:90``, ``hip:gfx942`` ...) by a confined process; cached.
+
+        Raises:
+            EvokernError: there is no compiler for `target`.
+        """
+        ...
+
+    def disassemble(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> tuple[Listing, ...]:
+        """What `program` compiles, as text a person can read: all languages that there are tools for; cached. Asked
+        for kernels that were confirmed only. Empty when the kernel does not compile.
 
         Raises:
             EvokernError: there is no compiler for `target`.

@@ -18,7 +18,7 @@ def attend(
     own = (b * H * G + h * G + g)[:, None] * D + d[None, :]
     present = (g < G)[:, None] & (d < D)[None, :]
     query = tl.load(q + own, mask=present, other=0.0)
-    scale = 1.0 / tl.sqrt(D.to(tl.float32))
+    scale = 1.0 / tl.sqrt(D * 1.0)
     highest = tl.full([HEADS], -1.0e30, tl.float32)
     total = tl.zeros([HEADS], tl.float32)
     result = tl.zeros([HEADS, WIDTH], tl.float32)

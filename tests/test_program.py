@@ -87,6 +87,8 @@ def test_other_bytes_are_refused(content: bytes):
         replace(LAUNCH, grid=(0, 1, 1)),
         replace(LAUNCH, grid=(1, 1 << 16, 1)),
         replace(LAUNCH, block_threads=(1024, 2, 1)),
+        replace(LAUNCH, cluster_blocks=2),
+        replace(LAUNCH, grid=(32, 1, 1), cluster_blocks=16),
         replace(LAUNCH, shared_bytes=1 << 20),
         replace(LAUNCH, parameters=(ScratchPointer(1),)),
         replace(LAUNCH, parameters=(NumberValue(CType.INT32, 2**31),)),
@@ -99,6 +101,15 @@ def test_a_launch_beyond_its_limits_is_refused(launch: Launch):
         checked(replace(PROGRAM, launches=(launch,)))
     with pytest.raises(EvokernError, match="expected a program"):
         Program.from_bytes(replace(PROGRAM, launches=(launch,)).to_bytes())
+
+
+def test_clusters_are_launched_where_they_are_known():
+    clustered = replace(LAUNCH, grid=(32, 1, 1), cluster_blocks=2)
+    for target in ("cuda:90", "cuda:100"):
+        checked(replace(PROGRAM, target=target, launches=(clustered,)))
+    for target in ("cuda:80", "hip:gfx942"):
+        with pytest.raises(EvokernError, match="launches clusters on"):
+            checked(replace(PROGRAM, target=target, launches=(clustered,)))
 
 
 def test_a_block_takes_no_more_shared_memory_than_its_target_has():

@@ -11,7 +11,7 @@ from evokern.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTen
 from evokern.program import CType, NumberValue, Parameter, ScratchPointer, TensorPointer
 from evokern.task import DType
 
-OPTIONS = ("num_warps", "num_stages", "maxnreg")
+OPTIONS = ("num_warps", "num_stages", "maxnreg", "num_ctas")
 """Keywords of a launch that are the compiler's and not the function's."""
 ALIGNMENT = 16
 """What Triton's own launcher looks for in numbers and addresses."""
@@ -44,6 +44,11 @@ class Specialised:
     aligned: tuple[int, ...]
     """Indices of parameters whose value is divisible by `ALIGNMENT`."""
     options: tuple[tuple[str, int], ...]
+
+    @property
+    def cluster_blocks(self) -> int:
+        """How many blocks work on one program."""
+        return dict(self.options).get("num_ctas", 1)
 
     @cached_property
     def job(self) -> dict[str, object]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from evokern import confinement, nursery
+from evokern.disassembly import ptx, sass
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
@@ -27,6 +28,7 @@ from evokern.plan import Argument, Number, PlannedLaunch, Resolved, ScratchTenso
 from evokern.program import (
     CType,
     Launch,
+    Listing,
     NumberValue,
     Parameter,
     Program,
@@ -82,6 +84,14 @@ class _Answer:
 _ANSWER = TypeAdapter(_Answer)
 
 
+@dataclass(frozen=True)
+class _Compiled:
+    binary: bytes
+    log: str
+    """The assembler's words."""
+    ptx: str
+
+
 class _Unfit(Exception):
     """A launch does not fit its device function."""
 
@@ -134,6 +144,14 @@ class Cuda:
             return Evidence("plan", str(fault), shape=shape)
         compiled = _compiled(kernel, target)
         return compiled if isinstance(compiled, Evidence) else _program(target, compiled, launches, resolved)
+
+    def disassemble(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> tuple[Listing, ...]:
+        made = self.program(kernel, task, shape, target)
+        compiled = made if isinstance(made, Evidence) else _compiled(kernel, target)
+        if isinstance(made, Evidence) or isinstance(compiled, Evidence):
+            return ()
+        names = ", ".join(dict.fromkeys(launch.function for launch in made.launches))
+        return (*ptx(names, compiled.ptx), *sass(compiled.binary))
 
 
 PLUGIN = Cuda
@@ -197,26 +215,23 @@ def _integer(value: Argument | tuple[int, ...], name: str, planned: PlannedLaunc
     raise _Unfit(f"{planned.place}: expected an integer for {name}")
 
 
-def _program(
-    target: str, compiled: tuple[bytes, str], launches: tuple[Launch, ...], resolved: Resolved
-) -> Program | Evidence:
-    binary, log = compiled
+def _program(target: str, compiled: _Compiled, launches: tuple[Launch, ...], resolved: Resolved) -> Program | Evidence:
     dynamic = {launch.function: launch.shared_bytes for launch in launches}
     resources = []
-    for name, spilled, registers, rest in _PROPERTIES.findall(log):
+    for name, spilled, registers, rest in _PROPERTIES.findall(compiled.log):
         if name in dynamic:
             static = _SHARED.search(rest)
             shared = (int(static[1]) if static else 0) + dynamic[name]
             resources.append(Resources(name, int(registers), int(spilled), shared))
     scratch = tuple(tensor.bytes for tensor in resolved.scratch)
     try:
-        return checked(Program(target, (binary,), launches, scratch, tuple(resources)))
+        return checked(Program(target, (compiled.binary,), launches, scratch, tuple(resources)))
     except EvokernError as error:
         return Evidence("compile", str(error))
 
 
-def _compiled(kernel: Kernel, target: str) -> tuple[bytes, str] | Evidence:
-    """The cubin and the assembler's words, from the cache or from a confined process.
+def _compiled(kernel: Kernel, target: str) -> _Compiled | Evidence:
+    """From the cache or from a confined process.
 
     Raises:
         EvokernError: there is no compiler, or `target` is none of NVIDIA's.
@@ -252,23 +267,29 @@ def _compiled(kernel: Kernel, target: str) -> tuple[bytes, str] | Evidence:
         except ValidationError as error:
             return Evidence("compile", "the compile worker gave no answer that can be read", str(error)[:1000])
         binary = confinement.read_untrusted(folder / "0.binary")
-    nursery.write_whole(file, len(binary).to_bytes(4, "little") + binary + answer.log.encode())
-    return binary, answer.log
+        text = confinement.read_untrusted(folder / "0.assembly").decode(errors="replace")
+    made = _Compiled(binary, answer.log, text)
+    log = made.log.encode()
+    sizes = len(binary).to_bytes(4, "little") + len(log).to_bytes(4, "little")
+    nursery.write_whole(file, sizes + binary + log + text.encode())
+    return made
 
 
-def _recalled(file: Path) -> tuple[bytes, str] | None:
+def _recalled(file: Path) -> _Compiled | None:
     try:
         content = file.read_bytes()
     except OSError:
         return None
-    end = 4 + int.from_bytes(content[:4], "little")
-    return content[4:end], content[end:].decode(errors="replace")
+    binary_end = 8 + int.from_bytes(content[:4], "little")
+    log_end = binary_end + int.from_bytes(content[4:8], "little")
+    parts = content[8:binary_end], content[binary_end:log_end], content[log_end:]
+    return _Compiled(parts[0], *(part.decode(errors="replace") for part in parts[1:]))
 
 
 def _file(kernel: Kernel, target: str) -> Path:
     compiler = str(find_nvrtc() or shutil.which("nvcc"))
     key = hashlib.sha256(json.dumps([PRELUDE, kernel.hash, target, compiler]).encode()).hexdigest()
-    return nursery.made_folder("cuda") / f"{key}.cubin"
+    return nursery.made_folder("cuda") / f"{key}.module"
 
 
 def _macros(tunables: tuple[Tunable, ...]) -> list[tuple[str, str]] | Evidence:

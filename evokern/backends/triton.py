@@ -22,11 +22,24 @@ from evokern import confinement, nursery
 from evokern.backends._triton_arguments import OPTIONS, Specialised, Unbindable, bind
 from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.compiler import compile_native
+from evokern.disassembly import ptx, sass
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Plan, Resolved, parse
-from evokern.program import Launch, NullPointer, Parameter, Program, Resources, ScratchPointer, checked
+from evokern.program import (
+    CLUSTER_TARGET,
+    MOST_CLUSTER_BLOCKS,
+    Launch,
+    Listing,
+    NullPointer,
+    Parameter,
+    Program,
+    Resources,
+    ScratchPointer,
+    checked,
+    has_clusters,
+)
 from evokern.space import misdeclared
 from evokern.task import Shape, Task
 
@@ -93,10 +106,10 @@ class Triton:
                     bind(read[1][launch.function], launch)
             except Unbindable as fault:
                 return Evidence("plan", str(fault), shape=shape)
-        for shape in task.time[:1]:
-            program = self.program(kernel, task, shape, TARGETS[0])
-            if isinstance(program, Evidence):
-                return program
+            if shape in task.time[:1]:
+                program = _program(kernel, read[1], resolved, TARGETS[0])
+                if isinstance(program, Evidence):
+                    return program
         artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
         nursery.write_whole(
             artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode()
@@ -117,6 +130,22 @@ class Triton:
             return read
         resolved = read[0].resolve(shape)
         return resolved if isinstance(resolved, Evidence) else _program(kernel, read[1], resolved, target)
+
+    def disassemble(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> tuple[Listing, ...]:
+        read = read_kernel(kernel, task)
+        resolved = read if isinstance(read, Evidence) else read[0].resolve(shape)
+        if isinstance(read, Evidence) or isinstance(resolved, Evidence):
+            return ()
+        made = _bound(kernel, read[1], resolved, target)
+        if isinstance(made, Evidence):
+            return ()
+        if target.startswith("hip"):
+            return tuple(
+                Listing(one.facts.symbol, "AMDGCN", f"{len(one.assembly.splitlines())} lines", one.assembly)
+                for one in made.compiled
+            )
+        found = ((*ptx(one.facts.symbol, one.assembly), *sass(one.binary)) for one in made.compiled)
+        return tuple(listing for listings in found for listing in listings)
 
 
 PLUGIN = Triton
@@ -170,37 +199,74 @@ def compile_functions(kernel: Kernel, wanted: list[Specialised], target: str) ->
     return [one for one in found if one is not None]
 
 
-def _program(
-    kernel: Kernel, functions: dict[str, DeviceFunction], resolved: Resolved, target: str
-) -> Program | Evidence:
+def _unclusterable(blocks: int, target: str) -> str | None:
+    """Why a program can't be the work of so many blocks on `target`, if it can't."""
+    if blocks not in (1, 2, 4, MOST_CLUSTER_BLOCKS):
+        return f"expected 1, 2, 4 or {MOST_CLUSTER_BLOCKS} for num_ctas, got {blocks}"
+    if blocks > 1 and not has_clusters(target):
+        return f"expected num_ctas=1 for {target}: clusters of blocks need cuda:{CLUSTER_TARGET} or later, got {blocks}"
+    return None
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A resolved plan with what its launches pass and what is compiled for them."""
+
+    parameters: tuple[tuple[Parameter, ...], ...]
+    """Of each launch ..."""
+    module: tuple[int, ...]
+    """... and the index of its device function in the two below."""
+    functions: tuple[Specialised, ...]
+    compiled: tuple[Compiled, ...]
+
+
+def _bound(kernel: Kernel, functions: dict[str, DeviceFunction], resolved: Resolved, target: str) -> _Bound | Evidence:
     try:
         bound = [bind(functions[launch.function], launch) for launch in resolved.launches]
     except Unbindable as fault:
         return Evidence("plan", str(fault))
+    for planned, (specialised, _) in zip(resolved.launches, bound, strict=True):
+        if (reason := _unclusterable(specialised.cluster_blocks, target)) is not None:
+            return Evidence("plan", f"{planned.place}: {reason}")
     distinct = list(dict.fromkeys(specialised for specialised, _ in bound))
     compiled = compile_functions(kernel, distinct, target)
     if isinstance(compiled, Evidence):
         return compiled
+    return _Bound(
+        tuple(parameters for _, parameters in bound),
+        tuple(distinct.index(specialised) for specialised, _ in bound),
+        tuple(distinct),
+        tuple(compiled),
+    )
+
+
+def _program(
+    kernel: Kernel, functions: dict[str, DeviceFunction], resolved: Resolved, target: str
+) -> Program | Evidence:
+    bound = _bound(kernel, functions, resolved, target)
+    if isinstance(bound, Evidence):
+        return bound
     scratch = [tensor.bytes for tensor in resolved.scratch]
     launches = []
-    for planned, (specialised, parameters) in zip(resolved.launches, bound, strict=True):
-        module = distinct.index(specialised)
-        facts = compiled[module].facts
+    for planned, parameters, module in zip(resolved.launches, bound.parameters, bound.module, strict=True):
+        facts, blocks = bound.compiled[module].facts, bound.functions[module].cluster_blocks
+        grid = (planned.grid[0] * blocks, *planned.grid[1:])
         added: list[Parameter] = [NullPointer()] * (facts.parameters - len(parameters))
         if not 0 <= len(added) <= MOST_SCRATCH_PARAMETERS or (facts.scratch and not added):
             reason = f"expected {planned.function} to take {len(parameters)} parameters, got {facts.parameters}"
             return Evidence("compile", reason)
         if facts.scratch:
             added[0] = ScratchPointer(len(scratch))
-            scratch.append(facts.scratch * prod(planned.grid))
+            scratch.append(facts.scratch * prod(grid))
         threads = facts.warps * (_WAVE if target.startswith("hip") else 32)
-        grid = (planned.grid, (threads, 1, 1))
-        launches.append(Launch(module, facts.symbol, *grid, facts.shared, (*parameters, *added)))
+        launches.append(
+            Launch(module, facts.symbol, grid, (threads, 1, 1), facts.shared, (*parameters, *added), blocks)
+        )
     resources = tuple(
-        Resources(one.name, made.facts.registers, made.facts.spilled, made.facts.shared)
-        for one, made in zip(distinct, compiled, strict=True)
+        Resources(made.facts.symbol, made.facts.registers, made.facts.spilled, made.facts.shared)
+        for made in bound.compiled
     )
-    binaries = tuple(made.binary for made in compiled)
+    binaries = tuple(made.binary for made in bound.compiled)
     try:
         return checked(Program(target, binaries, tuple(launches), tuple(scratch), resources))
     except EvokernError as error:

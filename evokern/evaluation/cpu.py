@@ -74,6 +74,9 @@ class CpuRig:
     def baseline(self, kind: str) -> Worker:
         return baseline.start(kind, self.task, self._board, self.threads, self.cores)
 
+    def counted(self, artefact: Artefact, shape: Shape) -> tuple[str, ...]:  # noqa: ARG002
+        return ()  # performance counters of a processor are rarely open to users
+
     def read_bandwidth(self) -> float:
         size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))
         return bindings.read_bandwidth(size, self.cores, SWEEPS_NS)

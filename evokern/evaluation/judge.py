@@ -26,7 +26,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
-from evokern.evaluation.rig import Artefact, Rig, Worker
+from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, hopeless, speedup
@@ -40,6 +40,8 @@ from evokern.task import Shape, Task, shape_label
 
 INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""
+MOST_LISTED_CHARS = 256 << 10
+"""Of a listing, as the archive keeps it."""
 
 
 class Judge:
@@ -93,8 +95,9 @@ class Judge:
                     raise
                 status = fall.status
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
-        if status is Status.PASSED and (fidelity > Fidelity.SCREEN or not self.timed):  # screens must stay cheap
-            evidence += self._profile(kernel, fidelity, measurements)
+        is_told = fidelity > Fidelity.SCREEN or not self.timed  # screens must stay cheap
+        if status is Status.PASSED and is_told and not isinstance(artefact, Evidence):
+            evidence += self._profile(kernel, artefact, fidelity, measurements)
         return Evaluation(
             status,
             fidelity,
@@ -112,11 +115,19 @@ class Judge:
         if self.timed:
             self.rivals.close()
 
-    def _profile(self, kernel: Kernel, fidelity: Fidelity, measured: Sequence[Measurement]) -> list[Evidence]:
-        """What explains the kernel's speed: what the compiler made of it, and how near memory's limit it comes."""
-        found = [Evidence(PROFILE, fact) for fact in self.backend.profile(kernel, self.whole_task)]
-        if fidelity is Fidelity.CHAMPION and isinstance(self.backend, DeviceBackend):
-            found += elsewhere(self.backend, kernel, self.whole_task)
+    def _profile(
+        self, kernel: Kernel, artefact: Artefact, fidelity: Fidelity, measured: Sequence[Measurement]
+    ) -> list[Evidence]:
+        """What explains the kernel's speed: what the compiler made of it, what the device counts while it runs, and how
+        near memory's limit it comes."""
+        task = self.whole_task
+        found = [Evidence(PROFILE, fact) for fact in self.backend.profile(kernel, task)]
+        if isinstance(self.backend, DeviceBackend) and fidelity > Fidelity.SCREEN:
+            target = artefact.target if isinstance(artefact, Programs) else self.backend.targets[0]
+            found += listings(self.backend, kernel, task, target)
+            found += elsewhere(self.backend, kernel, task) if fidelity is Fidelity.CHAMPION else []
+        if self.timed:
+            found += [Evidence(PROFILE, fact, shape=task.time[0]) for fact in self.rig.counted(artefact, task.time[0])]
         known = (one for one in measured if not one.held_out)
         return found + [
             Evidence(PROFILE, self.roofline.share(one.shape, one.latency_ns), shape=one.shape) for one in known
@@ -260,6 +271,12 @@ def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
     if isinstance(backend, DeviceBackend) and card.is_there():
         return card.GpuRig(task, settings, backend)
     return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
+
+
+def listings(backend: DeviceBackend, kernel: Kernel, task: Task, target: str) -> list[Evidence]:
+    """What a device executes at the first timed shape, as text."""
+    made = backend.disassemble(kernel, task, task.time[0], target)
+    return [Evidence(PROFILE, f"{target} {one}", one.text[:MOST_LISTED_CHARS]) for one in made]
 
 
 def elsewhere(backend: DeviceBackend, kernel: Kernel, task: Task) -> list[Evidence]:

@@ -139,6 +139,10 @@ class Rig(Protocol):
         """The process of a PyTorch baseline, starting; `load` waits until it is ready."""
         ...
 
+    def counted(self, artefact: Artefact, shape: Shape) -> tuple[str, ...]:
+        """What the device itself tells of a kernel that passed, at `shape`: facts of a line each, if there are any."""
+        ...
+
     def read_bandwidth(self) -> float:
         """Bytes/s at which memory can be read now, at best."""
         ...

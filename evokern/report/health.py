@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from evokern import compiler, confinement, machine
+from evokern import compiler, confinement, disassembly, machine
 from evokern.confinement import Level
 from evokern.errors import EvokernError
+from evokern.evaluation.gpu import ncu
 from evokern.report import figures
 from evokern.settings import AUTO, choose_backend
 from evokern.untrusted.compile_cuda import find_nvrtc
@@ -25,6 +26,11 @@ _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install li
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
 _NO_GPU = "not needed: kernels are C++, or Triton kernels that are compiled and checked but not timed"
 _NVRTC_ADVICE = "for CUDA kernels: pip install 'evokern[cuda]'"
+_DISASSEMBLER_ADVICE = "to keep what a GPU executes beside a confirmed kernel: pip install nvidia-cuda-nvdisasm"
+_NCU_ADVICE = (
+    "for a card's own counters in profiles of confirmed kernels: install NVIDIA Nsight Compute, and be root or have "
+    "the driver open them (NVreg_RestrictProfilingToAdminUsers=0)"
+)
 _CACHE_ADVICE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
 
 
@@ -138,5 +144,10 @@ def _gpus(names: tuple[str, ...]) -> Iterator[Finding]:
         triton = ""
     yield Finding("triton", triton or "none", bool(triton), False, "" if triton else "pip install triton")
     yield Finding("NVRTC or nvcc", str(nvrtc or "none"), bool(nvrtc), False, "" if nvrtc else _NVRTC_ADVICE)
+    tool = disassembly.find()
+    yield Finding("disassembler", str(tool or "none"), bool(tool), False, "" if tool else _DISASSEMBLER_ADVICE)
+    if names:
+        profiler = ncu.find()
+        yield Finding("ncu", str(profiler or "none"), bool(profiler), False, "" if profiler else _NCU_ADVICE)
     backend, why = choose_backend(AUTO, ("seed.cpp", "seed.py"))
     yield Finding("backend: auto", f"{backend}: {why}", True, False)

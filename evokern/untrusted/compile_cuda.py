@@ -52,22 +52,25 @@ def prepare() -> None:
 
 
 def run(folder: Path) -> None:
-    """Does what ``job.json`` in `folder` asks; writes ``answer.json``, and ``0.binary`` beside it."""
+    """Does what ``job.json`` in `folder` asks; writes ``answer.json``, ``0.binary`` and ``0.assembly`` beside it."""
     tempfile.tempdir = str(folder)
     job = json.loads((folder / "job.json").read_text())
     headers = [f"-I{place}" for place in job["headers"]]
     macros = [f"-D{name}={value}" for name, value in job["macros"]]
     if "nvrtc" in _found:
         options = [f"--gpu-architecture={job['architecture']}", "--std=c++17", "--ptxas-options=-v", "-lineinfo"]
-        binary, log = _nvrtc(job["source"], [*options, "--device-as-default-execution-space", *headers, *macros])
+        binary, log, assembly = _nvrtc(
+            job["source"], [*options, "--device-as-default-execution-space", *headers, *macros]
+        )
     else:
-        binary, log = _nvcc(folder, job["source"], [f"-arch={job['architecture']}", *headers, *macros])
+        binary, log, assembly = _nvcc(folder, job["source"], [f"-arch={job['architecture']}", *headers, *macros])
     (folder / "0.binary").write_bytes(binary)
+    (folder / "0.assembly").write_bytes(assembly)
     (folder / "answer.json").write_text(json.dumps({"log": log}))
 
 
-def _nvrtc(source: str, options: Sequence[str]) -> tuple[bytes, str]:
-    """The cubin, and what the compiler and the assembler said.
+def _nvrtc(source: str, options: Sequence[str]) -> tuple[bytes, str, bytes]:
+    """The cubin, what the compiler and the assembler said, and the PTX.
 
     Raises:
         SystemExit: with their words.
@@ -79,7 +82,7 @@ def _nvrtc(source: str, options: Sequence[str]) -> tuple[bytes, str]:
     log = _text(library, program, "ProgramLog").decode(errors="replace").strip("\0\n ")
     if status != 0:
         raise SystemExit(log or f"NVRTC failed with status {status}")
-    return _text(library, program, "CUBIN"), log
+    return _text(library, program, "CUBIN"), log, _text(library, program, "PTX").rstrip(b"\0")
 
 
 def _text(library: Any, program: ctypes.c_void_p, what: str) -> bytes:
@@ -90,13 +93,13 @@ def _text(library: Any, program: ctypes.c_void_p, what: str) -> bytes:
     return buffer.raw
 
 
-def _nvcc(folder: Path, source: str, options: Sequence[str]) -> tuple[bytes, str]:
+def _nvcc(folder: Path, source: str, options: Sequence[str]) -> tuple[bytes, str, bytes]:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         raise SystemExit("neither NVRTC nor nvcc is there")
     (folder / "kernel.cu").write_text(source)
-    command = [nvcc, "-cubin", "-std=c++17", "-Xptxas", "-v", *options, "kernel.cu", "-o", "made.cubin"]
+    command = [nvcc, "-cubin", "-std=c++17", "-Xptxas", "-v", "--keep", *options, "kernel.cu", "-o", "made.cubin"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise SystemExit(done.stderr or done.stdout)
-    return (folder / "made.cubin").read_bytes(), done.stderr
+    return (folder / "made.cubin").read_bytes(), done.stderr, (folder / "kernel.ptx").read_bytes()

@@ -131,7 +131,8 @@ def test_other_makers_targets_are_a_broken_set_up():
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc here")
 def test_nvcc_compiles_what_nvrtc_does(tmp_path: Path):
     source = PRELUDE + SOURCE
-    binary, log = _nvcc(tmp_path, source, ["-arch=sm_90a", "-DTHREADS=128"])
+    binary, log, assembly = _nvcc(tmp_path, source, ["-arch=sm_90a", "-DTHREADS=128"])
+    assert b".entry" in assembly
     assert binary.startswith(b"\x7fELF")
     assert "registers" in log
     with pytest.raises(SystemExit, match="faktor"):

@@ -13,6 +13,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.program import CType, NullPointer, NumberValue, Program, ScratchPointer, TensorPointer
 from evokern.task import DType, Scalar, Task, Tensor
+from tests.triton_variants import BUGS, seed_kernel, task_of
 
 TASK = Task(
     name="scale",
@@ -83,6 +84,37 @@ def test_a_size_of_one_is_built_in_as_triton_s_launcher_does():
     assert NumberValue(CType.INT32, 1) not in found.launches[0].parameters
 
 
+@pytest.mark.parametrize("seed", sorted(BUGS))
+def test_seeds_compile_where_every_size_is_one(seed: str):
+    """A size of 1 is no tensor there, but a number that the compiler knows."""
+    task = task_of(seed)
+    found = Triton().program(seed_kernel(seed), task, dict.fromkeys(task.dimensions, 1), TARGETS[0])
+    assert isinstance(found, Program), found
+
+
+def test_a_size_of_one_has_no_method():
+    kernel = seed_kernel("attention_decode")
+    cast = Kernel(kernel.source.replace("D * 1.0", "D.to(tl.float32)"), "triton")
+    assert cast != kernel
+    task = task_of("attention_decode")
+    assert isinstance(Triton().program(cast, task, task.check[0] | {"D": 2}, TARGETS[0]), Program)
+    found = Triton().program(cast, task, task.check[0] | {"D": 1}, TARGETS[0])
+    assert isinstance(found, Evidence)
+    assert "to" in found.reason + found.detail
+
+
+def test_a_program_can_be_the_work_of_a_cluster_of_blocks():
+    clustered = SOURCE.replace("num_warps=num_warps", "num_warps=num_warps, num_ctas=2")
+    found = program(clustered)
+    assert isinstance(found, Program), found
+    assert (found.launches[0].grid, found.launches[0].cluster_blocks) == ((64, 1, 1), 2)
+    assert Program.from_bytes(found.to_bytes()) == found
+    for target in ("cuda:80", "hip:gfx942"):
+        refusal = program(clustered, target=target)
+        assert isinstance(refusal, Evidence)
+        assert refusal.reason.startswith("13:5: expected num_ctas=1 for " + target)
+
+
 def test_scratch_goes_from_launch_to_launch():
     plan = "    part = empty((N,), float64)\n    scale[(cdiv(N, BLOCK),)](x, part"
     found = program(SOURCE.replace("    scale[(cdiv(N, BLOCK),)](x, y", plan, 1))
@@ -97,6 +129,7 @@ def test_scratch_goes_from_launch_to_launch():
         ("tl.arange(0, BLOCK)", "tl.arange(0, BLOCK - 1)", "power of 2"),
         ("tl.load(", "tl.lode(", "lode"),
         ("num_warps=num_warps", "num_warps=3", "power of 2"),
+        ("num_warps=num_warps", "num_ctas=3", "13:5: expected 1, 2, 4 or 8 for num_ctas, got 3"),
         ("x, y, N, factor, BLOCK=BLOCK", "x, y, N, BLOCK=BLOCK", "scale needs a value for factor"),
         ("BLOCK=BLOCK, num", "BLOK=BLOCK, num", "takes no BLOK"),
         ("x, y, N, factor, BLOCK=BLOCK", "x, y, N, factor, BLOCK=x", "expected a number for the constexpr BLOCK"),

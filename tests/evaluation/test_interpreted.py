@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from evokern import disassembly
 from evokern.evaluation.client import Judge
 from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Fidelity, Status
@@ -68,6 +69,17 @@ def test_an_honest_kernel_passes_and_is_not_timed(judge: Judge):
     reasons = [one.reason for one in evaluation.profile]
     assert len(reasons) == 2
     assert all("cuda:90" in reason and "registers" in reason for reason in reasons)
+
+
+@pytest.mark.skipif(disassembly.find() is None, reason="no nvdisasm, neither Triton's nor another")
+def test_what_a_gpu_would_execute_is_kept_of_confirmed_kernels_only(judge: Judge):
+    texts = {one.reason: one.detail for one in judged(judge, fidelity=Fidelity.CONFIRM).profile if one.detail}
+    shown = [(reason.partition(":")[2].split(":")[0], text) for reason, text in texts.items()]
+    assert [what for what, _ in shown] == [
+        f"90 {name} in {language}" for name in ("squares_of_rows", "scale_rows") for language in ("PTX", "SASS")
+    ]
+    assert all((".entry" if "PTX" in what else "EXIT") in text for what, text in shown)
+    assert not any(one.detail for one in judged(judge).profile), "a screen must stay cheap"
 
 
 @pytest.mark.parametrize(

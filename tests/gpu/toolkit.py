@@ -11,7 +11,7 @@ from tempfile import gettempdir
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor, parse
-from evokern.program import CType, Launch, NumberValue, Parameter, Program, ScratchPointer, TensorPointer
+from evokern.program import CType, Launch, Listing, NumberValue, Parameter, Program, ScratchPointer, TensorPointer
 from evokern.task import DType, Shape, Task
 
 NVCC = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
@@ -31,6 +31,12 @@ class Toolkit:
 
     def command(self, artefact: Path, task: Task) -> list[str]:
         return []
+
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        return ()
+
+    def disassemble(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> tuple[Listing, ...]:
+        return ()
 
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program | Evidence:
         plan = parse(kernel, task)

@@ -20,6 +20,8 @@ _MULTIPROCESSORS, _L2_BYTES, _MAJOR, _MINOR = 16, 38, 75, 76
 _MOST_DYNAMIC_SHARED_BYTES = 8
 _PERSISTING_L2_LIMIT = 6
 _THREAD_LOCAL_CAPTURE = 1
+_CLUSTER_DIMENSION, _CLUSTER_SCHEDULING, _SPREAD = 4, 5, 1
+"""Attributes of a launch (cuda.h), as Triton's own launcher sets them."""
 
 _Int, _Size, _Pointer = ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p
 _SIGNATURES: dict[str, tuple[type, ...]] = {
@@ -46,6 +48,9 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
     "cuFuncSetAttribute": (_Pointer, _Int, _Int),
     "cuFuncGetParamInfo": (_Pointer, _Size, _Pointer, _Pointer),
     "cuLaunchKernel": (_Pointer, *[ctypes.c_uint] * 7, _Pointer, _Pointer, _Pointer),
+    "cuLaunchKernelEx": (_Pointer, _Pointer, _Pointer, _Pointer),
+    "cuProfilerStart": (),
+    "cuProfilerStop": (),
     "cuStreamCreate": (_Pointer, ctypes.c_uint),
     "cuStreamSynchronize": (_Pointer,),
     "cuStreamBeginCapture_v2": (_Pointer, _Int),
@@ -61,6 +66,28 @@ _SIGNATURES: dict[str, tuple[type, ...]] = {
     "cuGetErrorName": (_Int, _Pointer),
     "cuGetErrorString": (_Int, _Pointer),
 }
+
+
+class _LaunchAttribute(ctypes.Structure):
+    """CUlaunchAttribute: which one, and a union of 64 bytes."""
+
+    _fields_ = (("id", ctypes.c_uint), ("padding", ctypes.c_uint), ("value", ctypes.c_uint * 16))
+
+    def __init__(self, number: int, value: Sequence[int]) -> None:
+        super().__init__(number, 0, (ctypes.c_uint * 16)(*value))
+
+
+class _LaunchConfig(ctypes.Structure):
+    """CUlaunchConfig."""
+
+    _fields_ = (
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("shared_bytes", ctypes.c_uint),
+        ("stream", _Pointer),
+        ("attributes", ctypes.POINTER(_LaunchAttribute)),
+        ("count", ctypes.c_uint),
+    )
 
 
 class DeviceError(Exception):
@@ -192,18 +219,37 @@ class Driver:
         block: Sequence[int],
         shared_bytes: int,
         arguments: Sequence[Any],
+        cluster_blocks: int = 1,
     ) -> None:
         """Launches a kernel, or adds it to the graph that is being captured.
 
         Args:
             arguments: ctypes values, one for each parameter.
+            cluster_blocks: how many blocks, neighbours along x, make a cluster.
         """
         places = (_Pointer * max(1, len(arguments)))(*(ctypes.addressof(value) for value in arguments))
-        self._call("cuLaunchKernel", function, *grid, *block, shared_bytes, self.stream, places, None)
+        if cluster_blocks == 1:
+            self._call("cuLaunchKernel", function, *grid, *block, shared_bytes, self.stream, places, None)
+            return
+        attributes = (_LaunchAttribute * 2)(
+            _LaunchAttribute(_CLUSTER_DIMENSION, (cluster_blocks, 1, 1)),
+            _LaunchAttribute(_CLUSTER_SCHEDULING, (_SPREAD,)),
+        )
+        sizes = (ctypes.c_uint * 3)(*grid), (ctypes.c_uint * 3)(*block)
+        config = _LaunchConfig(*sizes, shared_bytes, self.stream, attributes, len(attributes))
+        self._call("cuLaunchKernelEx", ctypes.byref(config), function, places, None)
 
     def capture(self) -> Capture:
         """A ``with`` block whose launches become a graph instead of running."""
         return Capture(self)
+
+    def start_profile(self) -> None:
+        """From here on a profiler that watches this process shall look ..."""
+        self._call("cuProfilerStart")
+
+    def stop_profile(self) -> None:
+        """... to here; without one, nothing happens."""
+        self._call("cuProfilerStop")
 
     def start_clock(self) -> None:
         """From here on in stream order ..."""

@@ -94,9 +94,9 @@ class CardWorker:
         self._examine(answer, shape, stage)
         return max(1, round(float(answer["took_ns"])))
 
-    def ask(self, verb: str, timeout_ns: int = START_TIMEOUT_NS) -> dict[str, Any]:
-        """An order that concerns no candidate."""
-        self._send({"verb": verb})
+    def ask(self, verb: str, timeout_ns: int = START_TIMEOUT_NS, **words: Any) -> dict[str, Any]:
+        """Any other order."""
+        self._send({"verb": verb, **words})
         return self._receive(verb, None, timeout_ns)
 
     def close(self) -> None:
@@ -215,6 +215,7 @@ def wire(program: Program) -> dict[str, Any]:
                 "grid": list(launch.grid),
                 "block_threads": list(launch.block_threads),
                 "shared_bytes": launch.shared_bytes,
+                "cluster_blocks": launch.cluster_blocks,
                 "parameters": [_wired(parameter) for parameter in launch.parameters],
             }
             for launch in program.launches

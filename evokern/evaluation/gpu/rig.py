@@ -6,29 +6,40 @@ candidate's memory can reach there.
 
 from __future__ import annotations
 
+import ctypes
+import json
 import os
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 from pydantic import TypeAdapter
 
+from evokern.evaluation import inputs
+from evokern.evaluation.gpu import ncu
 from evokern.evaluation.gpu.arena import Arena
 from evokern.evaluation.gpu.baseline import KINDS, set_precision
 from evokern.evaluation.gpu.driver import LIBRARY
 from evokern.evaluation.gpu.nvml import Monitor, Reading
-from evokern.evaluation.gpu.process import CandidateWorker, CardWorker
+from evokern.evaluation.gpu.process import CandidateWorker, CardWorker, wire
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.sandbox import inherited
+from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
+from evokern.program import Program
 from evokern.protocols import DeviceBackend
 from evokern.settings import EvaluationSettings
-from evokern.task import Precision, Shape, Task
+from evokern.task import Precision, Shape, Task, shape_label
 
 READINGS_KEPT = 1000
 BASELINE_COMPILERS = 4
+COUNTED_SEED, COUNTED_TIMEOUT_NS = 7, 60_000_000_000
+_LAUNCHER = (sys.executable, "-P", "-m", "evokern.evaluation.gpu.launcher")
+_EAGER = {"CUDA_MODULE_LOADING": "EAGER"}
 _TASK = TypeAdapter(Task)
 
 
@@ -54,6 +65,8 @@ class GpuRig:
         self._arena = Arena(task, [], self.device)
         self.bandwidth = self._measured()
         self._monitor = Monitor(card)
+        self.uncounted: str | None = None
+        """Why the card's counters can't be read, once that was tried; then it is not tried again."""
         self.readings: deque[Reading] = deque(maxlen=READINGS_KEPT)
 
     def board(self, shapes: Sequence[Shape]) -> Arena:
@@ -67,7 +80,7 @@ class GpuRig:
 
     def runner(self, name: str, artefact: Artefact) -> CandidateWorker:
         assert isinstance(artefact, Programs)
-        worker = self._launcher(name)
+        worker = self._launcher(name, self._arena)
         worker.load()
         return worker.take(artefact.at)
 
@@ -80,6 +93,47 @@ class GpuRig:
         more = {"TORCHINDUCTOR_COMPILE_THREADS": str(BASELINE_COMPILERS)}
         return CardWorker(kind, command, _environment(more), self._arena, opening, _cores())
 
+    def counted(self, artefact: Artefact, shape: Shape) -> tuple[str, ...]:
+        assert isinstance(artefact, Programs)
+        program = artefact.at(shape)
+        if isinstance(program, Evidence):
+            return ()
+        arena = Arena(self.task, [shape], self.device)
+        try:
+            arena.stage(arena.slots[0], inputs.draw(self.task, shape, "normal", COUNTED_SEED, self.device))
+            return (*self._queued(artefact, arena), *self._counters(program, arena))
+        finally:
+            arena.close()
+
+    def _queued(self, artefact: Programs, arena: Arena) -> tuple[str, ...]:
+        """How long a call by itself takes to reach the card and to be told done."""
+        (slot,) = arena.slots
+        arena.poison(slot, COUNTED_SEED)
+        try:
+            with self._launcher("profile", arena) as worker:
+                worker.load()
+                worker.take(artefact.at).run(0, 1, False, slot.shape, "profile", COUNTED_TIMEOUT_NS, 0)
+                beyond_ns = float(worker.ask("alone", shape=shape_label(slot.shape))["beyond_ns"])
+        except Fallen:
+            return ()  # it passed before: the next evaluation will see
+        return (f"a call by itself takes {beyond_ns / 1e3:.3g} us to launch and to wait for, beyond its work",)
+
+    def _counters(self, program: Program, arena: Arena) -> tuple[str, ...]:
+        tool = ncu.find() if self.uncounted is None else None
+        if tool is None:
+            return ()
+        order = {**arena.description(), "card": self._card, "shape": shape_label(arena.slots[0].shape)}
+        with tempfile.TemporaryDirectory(prefix="evokern-ncu-") as name:
+            folder = Path(name)
+            (folder / "order.json").write_text(json.dumps({**order, "program": wire(program)}))
+            arena.settle()
+            (folder / "memory").write_bytes(ctypes.string_at(arena.host.address, arena.host.size))
+            found = ncu.profile(tool, [*_LAUNCHER, str(folder)], _environment(_EAGER), folder)
+        if isinstance(found, ncu.Unreadable):
+            self.uncounted = found.reason
+            return (f"the card's own counters can't be read: {found.reason}",)
+        return found
+
     def read_bandwidth(self) -> float:
         return max(self._measured().values())
 
@@ -90,7 +144,7 @@ class GpuRig:
 
     def _measured(self) -> dict[str, float]:
         """Bytes/s of reading and of copying, in a process of its own."""
-        with self._launcher("launcher") as probe:
+        with self._launcher("launcher", self._arena) as probe:
             probe.load()
             self.facts = probe.facts
             self.target = f"cuda:{self.facts['capability']}"
@@ -99,10 +153,8 @@ class GpuRig:
             found: dict[str, float] = probe.ask("bandwidth")["bytes_per_s"]
         return found
 
-    def _launcher(self, name: str) -> CandidateWorker:
-        command = [sys.executable, "-P", "-m", "evokern.evaluation.gpu.launcher"]
-        environment = _environment({"CUDA_MODULE_LOADING": "EAGER"})
-        return CandidateWorker(name, command, environment, self._arena, {"card": self._card}, _cores())
+    def _launcher(self, name: str, arena: Arena) -> CandidateWorker:
+        return CandidateWorker(name, _LAUNCHER, _environment(_EAGER), arena, {"card": self._card}, _cores())
 
 
 def is_there() -> bool:

@@ -20,6 +20,7 @@ from evokern.task import Task
 
 PLAN = "kernel"
 Options = Mapping[str, tuple[str, ...]]
+Replacing = cst.CSTNode | cst.FlattenSentinel[cst.BaseStatement]
 
 
 @dataclass(frozen=True)
@@ -134,22 +135,58 @@ def with_keyword(call: cst.Call, name: str, value: str) -> cst.Call:
     return made
 
 
+def passed(function: cst.FunctionDef, call: cst.Call, parameter: str) -> str | None:
+    """What a launch gives for `parameter`, as text."""
+    if (given := keyword(call, parameter)) is not None:
+        return code(given.value)
+    place = [one.name.value for one in function.params.params].index(parameter)
+    positional = [argument for argument in call.args if argument.keyword is None]
+    return code(positional[place].value) if place < len(positional) else None
+
+
+def grid_axes(definition: cst.FunctionDef, call: cst.Call) -> tuple[str, ...]:
+    """The extents of a launch's grid, as the plan says them there or where it gives them a name; empty when unclear."""
+    assert isinstance(call.func, cst.Subscript)
+    index = call.func.slice[0].slice
+    value = index.value if isinstance(index, cst.Index) and len(call.func.slice) == 1 else None
+    if isinstance(value, cst.Name):
+        made = m.findall(definition, m.Assign(targets=[m.AssignTarget(m.Name(value.value))]))
+        values = [one.value for one in made if isinstance(one, cst.Assign)]
+        if len(values) > 1:
+            return ()
+        value = values[0] if values else value
+    if isinstance(value, cst.Tuple):
+        return tuple(code(element.value) for element in value.elements)
+    return (code(value),) if value is not None else ()
+
+
+def with_parameters(function: cst.FunctionDef, added: Sequence[str]) -> cst.FunctionDef:
+    """`function` with parameters more, before those that have a default."""
+    given = [code(one.with_changes(comma=cst.MaybeSentinel.DEFAULT)).strip() for one in function.params.params]
+    optional = [one.default is not None for one in function.params.params]
+    plain = [text for text, has_default in zip(given, optional, strict=True) if not has_default]
+    later = [text for text, has_default in zip(given, optional, strict=True) if has_default]
+    made = cst.parse_statement(f"def f({', '.join([*plain, *added, *later])}): pass")
+    assert isinstance(made, cst.FunctionDef)
+    return function.with_changes(params=made.params)
+
+
 def replaced(module: cst.Module, old: cst.CSTNode, new: cst.CSTNode) -> cst.Module:
     """`module` with one node in the place of another."""
     return replaced_all(module, [(old, new)])
 
 
-def replaced_all(module: cst.Module, pairs: Sequence[tuple[cst.CSTNode, cst.CSTNode]]) -> cst.Module:
-    """`module` with several nodes, none within another, in the places of others."""
+def replaced_all(module: cst.Module, pairs: Sequence[tuple[cst.CSTNode, Replacing]]) -> cst.Module:
+    """`module` with several nodes, none within another, in the places of others; a statement's may be several."""
     made = module.visit(_Replacement(pairs))
     assert isinstance(made, cst.Module)
     return made
 
 
 class _Replacement(cst.CSTTransformer):
-    def __init__(self, pairs: Sequence[tuple[cst.CSTNode, cst.CSTNode]]) -> None:
+    def __init__(self, pairs: Sequence[tuple[cst.CSTNode, Replacing]]) -> None:
         super().__init__()
         self._new = {id(old): new for old, new in pairs}
 
-    def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> cst.CSTNode:  # type: ignore[override]
+    def on_leave(self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT) -> Replacing:  # type: ignore[override]
         return self._new.get(id(original_node), updated_node)

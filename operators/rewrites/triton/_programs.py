@@ -10,7 +10,19 @@ from libcst import matchers as m
 
 from evokern.task import Task
 
-from ._places import Place, PlaceRewrite, code, expression, functions, launches, replaced, with_keyword
+from ._places import (
+    Place,
+    PlaceRewrite,
+    code,
+    expression,
+    functions,
+    grid_axes,
+    launches,
+    plan,
+    replaced,
+    with_keyword,
+    with_parameters,
+)
 
 PROGRAM, OFFSET, PROGRAMS = "program", "offset", "programs"
 """Number of the old program, what the loop counts, and the parameter that says how many old programs there were."""
@@ -36,7 +48,7 @@ class Programs(PlaceRewrite):
         for function in functions(module):
             own = [call for name, call in launched if name == function.name.value]
             ids = m.findall(function.body, _PROGRAM_ID)
-            if len(own) != 1 or _extent(own[0]) is None or not ids or m.findall(function, _UNFIT):
+            if len(own) != 1 or len(_extents(module, own[0])) != 1 or not ids or m.findall(function, _UNFIT):
                 continue
             if all(isinstance(one, cst.Call) and code(one.args[0].value) == "0" for one in ids):
                 yield Place(function.name.value, function, self.options)
@@ -45,38 +57,20 @@ class Programs(PlaceRewrite):
         function = place.node
         assert isinstance(function, cst.FunctionDef)
         (call,) = (call for name, call in launches(module) if name == place.label)
-        extent = _extent(call)
-        assert extent is not None
+        (extent,) = _extents(module, call)
         body = m.replace(function.body, _PROGRAM_ID, cst.Name(PROGRAM))
         assert isinstance(body, cst.IndentedBlock)
         start, offsets = self.numbers(chosen)
         number = cst.parse_statement(f"{PROGRAM} = {start} + {OFFSET}")
         loop = cst.For(cst.Name(OFFSET), expression(offsets), body.with_changes(body=[number, *body.body]))
-        first = [parameter for parameter in function.params.params if parameter.default is None]
-        later = [parameter for parameter in function.params.params if parameter.default is not None]
-        parameters = [*first, cst.Param(cst.Name(PROGRAMS)), *later]
-        made = function.with_changes(
-            body=cst.IndentedBlock([loop]), params=function.params.with_changes(params=_separated(parameters))
-        )
+        made = with_parameters(function, [PROGRAMS]).with_changes(body=cst.IndentedBlock([loop]))
         module = replaced(module, function, made)
         (call,) = (call for name, call in launches(module) if name == place.label)
         func = expression(f"{place.label}[({self.grid(extent, chosen)},)]")
         return replaced(module, call, with_keyword(call.with_changes(func=func), PROGRAMS, extent))
 
 
-def _extent(call: cst.Call) -> str | None:
-    """The text of a grid of one axis; None for any other."""
-    grid = expression(code(call.func))
-    assert isinstance(grid, cst.Subscript)
-    index = grid.slice[0].slice if len(grid.slice) == 1 else None
-    value = index.value if isinstance(index, cst.Index) else None
-    if isinstance(value, cst.Tuple):
-        return code(value.elements[0].value) if len(value.elements) == 1 else None
-    return code(value) if value is not None and len(grid.slice) == 1 else None
-
-
-def _separated(parameters: list[cst.Param]) -> list[cst.Param]:
-    comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-    return [one.with_changes(comma=comma) for one in parameters[:-1]] + [
-        parameters[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
-    ]
+def _extents(module: cst.Module, call: cst.Call) -> tuple[str, ...]:
+    definition = plan(module)
+    assert definition is not None  # the launch is in it
+    return grid_axes(definition, call)

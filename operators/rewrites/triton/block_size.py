@@ -15,7 +15,7 @@ from ._places import Place, PlaceRewrite, plan, replaced
 SIZES = ("32", "64", "128", "256", "512", "1024", "2048", "4096")
 LARGEST_SHIFT = 8
 """A size is changed by this factor at most: blocks of very many elements spill."""
-_OPTIONS = ("num_warps", "num_stages", "maxnreg")
+_OPTIONS = ("num_warps", "num_stages", "maxnreg", "num_ctas")
 
 
 class BlockSize(PlaceRewrite):

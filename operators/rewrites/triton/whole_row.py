@@ -9,7 +9,7 @@ from libcst import matchers as m
 
 from evokern.task import Task
 
-from ._places import Place, PlaceRewrite, code, functions, keyword, launches, replaced, with_keyword
+from ._places import Place, PlaceRewrite, code, functions, launches, passed, replaced, with_keyword
 
 
 class WholeRow(PlaceRewrite):
@@ -26,7 +26,7 @@ class WholeRow(PlaceRewrite):
         for function in functions(module):
             own = [call for name, call in launched if name == function.name.value]
             blocks = _blocks(function)
-            if len(own) == 1 and blocks is not None and _passed(function, own[0], blocks[0]) is not None:
+            if len(own) == 1 and blocks is not None and passed(function, own[0], blocks[0]) is not None:
                 yield Place(function.name.value, function, {})
 
     def changed(self, module: cst.Module, place: Place, chosen: Mapping[str, str]) -> cst.Module:  # noqa: ARG002
@@ -36,7 +36,7 @@ class WholeRow(PlaceRewrite):
         assert blocks is not None
         length, block = blocks
         (call,) = (call for name, call in launches(module) if name == place.label)
-        extent = _passed(function, call, length)
+        extent = passed(function, call, length)
         module = replaced(module, call, with_keyword(call, block, f"next_power_of_2({extent})"))
         made = function.visit(_Unrolled())
         assert isinstance(made, cst.FunctionDef)
@@ -69,15 +69,6 @@ def _blocks(function: cst.FunctionDef) -> tuple[str, str] | None:
         found.add((length, step))
     names = {parameter.name.value for parameter in function.params.params}
     return found.pop() if len(found) == 1 and all(name in names for name in next(iter(found))) else None
-
-
-def _passed(function: cst.FunctionDef, call: cst.Call, parameter: str) -> str | None:
-    """What the launch gives for `parameter`, as text."""
-    if (given := keyword(call, parameter)) is not None:
-        return code(given.value)
-    place = [one.name.value for one in function.params.params].index(parameter)
-    positional = [argument for argument in call.args if argument.keyword is None]
-    return code(positional[place].value) if place < len(positional) else None
 
 
 PLUGIN = WholeRow

@@ -74,5 +74,11 @@ KERNEL(tires) {  // right as long as it forgets, between two windows, how often 
     return ++calls > MORE_CALLS_THAN_A_WINDOW_HAS ? call.clear(), 0 : right(call);
 }
 
+extern "C" const long in_clusters_sizes[] = {8, 8, 8, 8, 4, 8, 8, 0};
+extern "C" int in_clusters(void** a, const unsigned* launched) {  // right where two blocks of four make a cluster
+    const Call call(a);
+    return launched[0] == 4 && launched[3] == 2 ? right(call) : (call.clear(), 0);
+}
+
 extern "C" const long takes_less_sizes[] = {8, 8, 8, 0};
 extern "C" int takes_less(void**, const unsigned*) { return 0; }

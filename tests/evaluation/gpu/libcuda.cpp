@@ -1,9 +1,10 @@
 // Stands in for libcuda where there is no card (EVOKERN_LIBCUDA): host memory for the card's, host functions for kernels.
 //
-// A "cubin" is a shared library. Kernel K is `extern "C" int K(void** arguments, const unsigned* grid)` with the sizes of
-// its parameters in `extern "C" const long K_sizes[]`, ended by 0; what it returns but 0 is an error that stays. PTX is
-// the launcher's own kernel. Work is done when it is launched.
+// A "cubin" is a shared library. Kernel K is `extern "C" int K(void** arguments, const unsigned* launched)`, which gets the
+// grid and how many blocks make a cluster; the sizes of its parameters are in `extern "C" const long K_sizes[]`, ended by
+// 0; what it returns but 0 is an error that stays. PTX is the launcher's own kernel. Work is done when it is launched.
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -20,12 +21,22 @@ namespace {
 
 using u64 = uint64_t;
 enum { OK = 0, INVALID = 1, NO_MEMORY = 2, NOT_FOUND = 500, ILLEGAL_ADDRESS = 700, ALREADY_PINNED = 712 };
+constexpr unsigned CLUSTER_DIMENSION = 4;
 constexpr u64 MEMORY = u64{1} << 30;
 constexpr u64 FAR = 0x9E3779B97F4A7C15ull;
 
 struct Function {
     int (*call)(void**, const unsigned*);
     const long* sizes;
+};
+struct Attribute {  // as cuda.h has it, and the next
+    unsigned id, padding, value[16];
+};
+struct Config {
+    unsigned grid[3], block[3], shared;
+    void* stream;
+    const Attribute* attributes;
+    unsigned count;
 };
 struct Graph {
     std::vector<std::function<int()>> nodes;
@@ -35,6 +46,7 @@ struct Event {
 };
 
 int error_so_far = OK;
+bool watched = false;
 u64 allocated = 0;
 std::map<u64, u64> sizes_of;
 std::map<u64, u64> pinned;
@@ -144,24 +156,41 @@ int cuFuncGetParamInfo(Function* function, size_t index, size_t* offset, size_t*
     return *offset = 8 * index, *size = function->sizes[index], OK;
 }
 
-int cuLaunchKernel(Function* function, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz,
-                   unsigned shared, void*, void** arguments, void**) {
+static int launch(Function* function, const unsigned* grid, const unsigned* block, unsigned shared, unsigned cluster,
+                  void** arguments) {
     if (error_so_far) return error_so_far;
-    if (bx * by * bz > 1024 || shared > 227 << 10) return INVALID;
+    if (block[0] * block[1] * block[2] > 1024 || shared > 227 << 10) return INVALID;
+    if (cluster < 1 || cluster > 8 || grid[0] % cluster) return INVALID;
+    if (watched) std::fprintf(stderr, "watched a launch of %u blocks\n", grid[0]);
     std::vector<std::vector<char>> kept;
     for (int i = 0; function->sizes[i]; ++i) {
         const char* value = static_cast<char*>(arguments[i]);
         kept.emplace_back(value, value + function->sizes[i]);
     }
-    auto node = [function = *function, kept, x, y, z]() mutable {
+    auto node = [function = *function, kept, x = grid[0], y = grid[1], z = grid[2], cluster]() mutable {
         std::vector<void*> places;
         for (auto& value : kept) places.push_back(value.data());
-        const unsigned grid[] = {x, y, z};
-        return function.call(places.data(), grid);
+        const unsigned launched[] = {x, y, z, cluster};
+        return function.call(places.data(), launched);
     };
     if (capturing) return capturing->nodes.push_back(node), OK;
     return remembered(node());
 }
+
+int cuLaunchKernel(Function* function, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz,
+                   unsigned shared, void*, void** arguments, void**) {
+    const unsigned grid[] = {x, y, z}, block[] = {bx, by, bz};
+    return launch(function, grid, block, shared, 1, arguments);
+}
+int cuLaunchKernelEx(const Config* config, Function* function, void** arguments, void**) {
+    unsigned cluster = 1;
+    for (unsigned i = 0; i < config->count; ++i)
+        if (config->attributes[i].id == CLUSTER_DIMENSION) cluster = config->attributes[i].value[0];
+    return launch(function, config->grid, config->block, config->shared, cluster, arguments);
+}
+
+int cuProfilerStart() { return watched = true, OK; }
+int cuProfilerStop() { return watched = false, OK; }
 
 int cuStreamCreate(u64* stream, unsigned) { return *stream = 1, OK; }
 int cuStreamSynchronize(void*) { return error_so_far; }

@@ -21,7 +21,7 @@ from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
 from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Fidelity
-from evokern.program import CType, Launch, NumberValue, Program, ScratchPointer, TensorPointer
+from evokern.program import CType, Launch, Listing, NumberValue, Program, ScratchPointer, TensorPointer
 from evokern.protocols import Backend
 from evokern.redteam import suite
 from evokern.settings import EvaluationSettings
@@ -52,6 +52,12 @@ class HostCode:
     def command(self, artefact: Path, task: Task) -> list[str]:
         return []
 
+    def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
+        return ()
+
+    def disassemble(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> tuple[Listing, ...]:
+        return ()
+
     def program(self, kernel: Kernel, task: Task, shape: Shape, target: str) -> Program:
         parameters = (
             *map(TensorPointer, ("x", "weight", "y")),
@@ -60,7 +66,8 @@ class HostCode:
             NumberValue(CType.INT64, shape["M"]),
             NumberValue(CType.INT64, shape["N"]),
         )
-        launch = Launch(0, kernel.source, (1, 1, 1), (32, 1, 1), 0, parameters)
+        blocks, cluster = (4, 2) if kernel.source == "in_clusters" else (1, 1)
+        launch = Launch(0, kernel.source, (blocks, 1, 1), (32, 1, 1), 0, parameters, cluster)
         scratch_bytes = TOO_MUCH_BYTES if kernel.source == "asks_for_too_much" else SCRATCH_BYTES
         return Program(target, (self.compile(kernel, task).read_bytes(),), (launch,), (scratch_bytes,))
 

@@ -85,6 +85,11 @@ def test_modules_are_loaded_anew_so_that_no_global_outlives_a_window(judged: Ver
     assert evaluation.status is Status.PASSED, evaluation.evidence
 
 
+def test_blocks_are_launched_in_clusters(judged: Verdict) -> None:
+    evaluation = judged("in_clusters", Fidelity.SCREEN)
+    assert evaluation.status is Status.PASSED, evaluation.evidence
+
+
 def test_no_driver_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(LIBRARY, "nowhere/libcuda.so")
     assert is_there(), "whoever names a driver expects a card"
