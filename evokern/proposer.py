@@ -79,7 +79,8 @@ class Proposer:
         """Every arm once, the likelier to pay the earlier."""
         if self._desk is None:
             names = list(operators)
-            odds = bandit.probabilities(names, _rewards(view.history))
+            expected = {name: _expected_gain(operator) for name, operator in operators.items()}
+            odds = bandit.probabilities(names, _rewards(view.history), expected)
             yield from (Arm(str(name)) for name in rng.choice(names, size=len(names), replace=False, p=odds))
             return
         weights = {name: model.weight for name, model in self._models.items()}
@@ -89,8 +90,12 @@ class Proposer:
             for name, operator in operators.items()
             for model in (weights if _needs(operator) else (None,))
         ]
-        expected = {arm: weights[arm.model] / mean for arm in arms if arm.model is not None}
-        odds = bandit.return_probabilities(arms, trials(view, self._search.device_usd_per_hour / 3600), expected)
+        shares = {
+            arm: (weights[arm.model] / mean if arm.model else 1.0)
+            * (_expected_gain(operators[arm.operator]) / bandit.OPTIMISM)
+            for arm in arms
+        }
+        odds = bandit.return_probabilities(arms, trials(view, self._search.device_usd_per_hour / 3600), shares)
         yield from (arms[int(place)] for place in rng.choice(len(arms), size=len(arms), replace=False, p=odds))
 
     def _context(self, view: View, operator: Operator, rng: numpy.random.Generator, seat: Models | None) -> Context:
@@ -185,6 +190,10 @@ def _conditions(settings: Settings) -> Conditions:
         settings.evaluation.cache,
         settings.prompts,
     )
+
+
+def _expected_gain(operator: Operator) -> float:
+    return float(getattr(operator, "expected_gain", bandit.OPTIMISM))
 
 
 def _needs(operator: Operator) -> bool:

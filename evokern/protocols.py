@@ -90,9 +90,10 @@ class Context:
 class Operator(Protocol):
     """Makes a child: mutation (one parent), crossover (two or more), translation (none), repair (a failed one).
 
-    Two optional class attributes, both False by default. ``needs_model: bool``: it is called only when a model is
-    configured, from several threads at once, and it names the completions that it used in `Child.completions`.
-    ``reflects: bool`` (beside ``needs_model``): it makes no child but asks for a lesson every few generations and
+    Optional class attributes. ``expected_gain: float``, as a rewrite's: how eagerly it is tried before anything was
+    measured; 0.2 by default. ``needs_model: bool``, False by default: it is called only when a model is configured,
+    from several threads at once, and it names the completions that it used in `Child.completions`. ``reflects: bool``
+    (beside ``needs_model``), False by default: it makes no child but asks for a lesson every few generations and
     returns None; its last completion then stands in `Context.insights`.
     """
 

@@ -140,3 +140,12 @@ def test_an_illegal_choice_is_not_offered():
     choose = discover("operators.rewrites")["choose"]()
     (rows,) = [site for site in choose.sites(crowded, TASK) if site.label == "ROWS"]
     assert rows.options["choice"] == ("2", "4")
+
+
+def test_tuning_waits_for_structure(tmp_path: Path):
+    both = {"search.operators": ["tune", "mutate_recipe"], "search.generations": 2, "search.offspring": 30}
+    chosen = settings().model_copy(update={"search": load(EXAMPLE, both).search})
+    with begin(chosen, tmp_path / "a.db", PointJudge()) as search:
+        list(evolve(search))
+        made = [one.child.operator for one in search.history() if one.generation == 1]
+    assert 0 < made.count("tune") < made.count("mutate_recipe") * 2 / 3
