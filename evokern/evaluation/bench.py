@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import cycle, islice
 from math import ceil
 from statistics import median
@@ -82,7 +83,7 @@ class Bench:
         if wanted > processes * most:
             processes = min(MOST_PROCESSES, max(DUELS, ceil(wanted / most)))
         pairs = ceil(wanted / processes)
-        return processes, Plan(min(most, pairs + pairs % 2), plan.count)
+        return processes, replace(plan, pairs=min(most, pairs + pairs % 2))
 
     def check(
         self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally, hasty: bool = False
@@ -90,17 +91,20 @@ class Bench:
         """Runs every case, as many a go as there are slots.
 
         Args:
-            hasty: the first shape with something wrong is the last; the tally's fraction then says little.
+            hasty: for calls that take long: a shape's first case runs alone, and what is found wrong ends the check;
+                the tally's fraction then says little.
 
         Raises:
             Fallen: the worker crashed or hung (its evidence names the shape), or outputs are wrong.
         """
         for shape, several in cases:
             slots, rest = self._slots[shape_label(shape)], iter(several)
-            while batch := list(islice(rest, len(slots))):
+            most = 1 if hasty else len(slots)
+            while batch := list(islice(rest, most)):
                 self._go(worker, slots[: len(batch)], batch, CHECK, tally)
-            if hasty:
-                _refute(worker, tally)
+                most = len(slots)
+                if hasty:
+                    _refute(worker, tally)
         _refute(worker, tally)
 
     def alone(self, worker: Worker, shape: Shape, calls: int = 1, timeout_ns: int | None = None) -> float:
@@ -126,7 +130,7 @@ class Bench:
             Fallen: one of the two crashed or hung, an output of the candidate is wrong, or no pair counts.
         """
         slots = self._slots[shape_label(shape)]
-        fresh = (plan.pairs + 1) * plan.count
+        fresh = (plan.pairs + plan.warms_up) * plan.count
         cases = (
             self.bank.sets(shape, fresh)
             if tally is not None
@@ -135,7 +139,7 @@ class Bench:
         first = int(self.rng.integers(0, len(slots) - plan.count + 1))
         chosen = slots[first : first + plan.count]  # another place each time, and fresh content at the same addresses
         disturbed, found = "", 0
-        for turn in range(-1, plan.pairs):
+        for turn in range(-1 if plan.warms_up else 0, plan.pairs):
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:
                 return

@@ -16,7 +16,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import Pairs, Plan, derived, inverted, noise_floor, speedup
+from evokern.evaluation.timing import LEAST_PAIRS, Pairs, Plan, derived, inverted, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
@@ -185,7 +185,8 @@ class Rivals:
 
     def _against(self, met: str, name: str, shape: Shape) -> Speedup:
         slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
-        plan = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
+        spent = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
+        plan = Plan(max(LEAST_PAIRS, spent.pairs), spent.count)
         pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
         return speedup(name, [pairs], self._bench.rng)
 

@@ -18,6 +18,9 @@ SHORT_CALL_NS = 100_000
 """Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
 WINDOW_NS = 400_000
 LEAST_PAIRS, MOST_PAIRS = 6, 200
+LONG_CALL_NS, FEW_PAIRS = 20_000_000, 3
+"""Longer calls tell much each: fewer pairs will do, and none only to warm up, since whatever the first costs is lost
+in it."""
 CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
 """(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
 RESAMPLES = 1000
@@ -34,17 +37,19 @@ STUDENT_95 = (
 
 @dataclass(frozen=True)
 class Plan:
-    """`pairs` pairs of windows, each of `count` calls on as many slots."""
+    """`pairs` pairs of windows, each of `count` calls on as many slots, after a pair that only warms up, if any."""
 
     pairs: int
     count: int
+    warms_up: bool = True
 
 
 def plan(call_ns: float, budget_ns: float, most_slots: int) -> Plan:
     """Spends about `budget_ns` of the slower side's time, whose calls take `call_ns`."""
     count = 1 if call_ns >= SHORT_CALL_NS else min(most_slots, ceil(WINDOW_NS / max(call_ns, 1.0)))
-    pairs = round(budget_ns / (call_ns * count))
-    return Plan(min(MOST_PAIRS, max(LEAST_PAIRS, pairs + pairs % 2)), count)
+    pairs, is_long = round(budget_ns / (call_ns * count)), call_ns >= LONG_CALL_NS
+    least = FEW_PAIRS if is_long else LEAST_PAIRS
+    return Plan(min(MOST_PAIRS, max(least, pairs + pairs % 2)), count, not is_long)
 
 
 @dataclass(frozen=True)
@@ -82,17 +87,23 @@ def interval(processes: Sequence[Pairs], rng: numpy.random.Generator) -> tuple[f
     Placement and load favour one process or the other for as long as they live, and calls within them agree all the
     more: a process, not a call, is what can be repeated (Kalibera and Jones 2013, doi:10.1145/2464157.2464160). Of
     several the interval is Student's over their medians. Of one it is a bootstrap over its pairs (percentile method,
-    Efron 1979), which knows nothing of other processes.
+    Efron 1979), or Student's where they are too few for that; neither knows anything of other processes.
     """
     if len(processes) > 1:
         medians = numpy.asarray([numpy.median(pairs.log_ratios) for pairs in processes])
-        centre = float(medians.mean())
-        half = STUDENT_95[len(medians) - 2] * float(medians.std(ddof=1)) / sqrt(len(medians))
-        return exp(centre), exp(centre - half), exp(centre + half)
+        return _student(medians, float(medians.mean()))
     values = numpy.asarray(processes[0].log_ratios)
+    if 1 < len(values) < LEAST_PAIRS:
+        return _student(values, float(numpy.median(values)))
     medians = numpy.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
     low, high = numpy.quantile(medians, (0.025, 0.975))
     return exp(float(numpy.median(values))), exp(float(low)), exp(float(high))
+
+
+def _student(values: numpy.ndarray, centre: float) -> tuple[float, float, float]:
+    """`centre` and the 95 % interval around it, as ratios, of logarithms of which there are few."""
+    half = STUDENT_95[len(values) - 2] * float(numpy.std(values, ddof=1)) / sqrt(len(values))
+    return exp(centre), exp(centre - half), exp(centre + half)
 
 
 def hopeless(processes: Sequence[Pairs]) -> bool:

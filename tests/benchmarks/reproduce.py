@@ -56,7 +56,7 @@ def measured(settings: Settings, candidates: Sequence[Candidate]) -> list[Evalua
 
 def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
     """Prints a line a champion, then the median and the largest difference."""
-    differences = []
+    differences, failed = [], 0
     print(f"| task | candidate | over best, quiet | over best beside {busy} | difference |\n|---|---|---|---|---|")
     for path in archives:
         with Archive(path) as archive:
@@ -69,13 +69,21 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
         for one, first, second in zip(fastest, quiet, beside, strict=True):
             before, after = first.speedup(), second.speedup()
             if before is None or after is None:
-                raise SystemExit(f"{settings.task.name} {one.id}: {first.status}, then {second.status}")
+                failed += 1
+                print(f"| {settings.task.name} | {one.id} | {first.status} | {second.status} | |")
+                print(
+                    *(f"  {evidence}" for judged in (first, second) for evidence in judged.evidence),
+                    sep="\n",
+                    flush=True,
+                )
+                continue
             differences.append(abs(after / before - 1))
             print(
                 f"| {settings.task.name} | {one.id} | {before:.3f} | {after:.3f} | {after / before - 1:+.1%} |",
                 flush=True,
             )
     print(f"\n{len(differences)} champions: median {median(differences):.1%}, largest {max(differences):.1%}")
+    print(f"{failed} champions did not pass a second time")
 
 
 def equals(tries: int, busy: int) -> None:

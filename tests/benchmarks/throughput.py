@@ -80,6 +80,12 @@ print((time.perf_counter() - started) / 100)
 '''
 
 
+def unseen() -> list[Kernel]:
+    """The ten kernels, which no artefact of an earlier run fits."""
+    fresh = f"// {os.getpid()}.{time.time_ns()}\n"
+    return [Kernel(f'{fresh}extern "C" void kernel({SIGNATURE}) {{{body}}}\n') for body in BODIES]
+
+
 def ours(judge: Judge, task: Task, kernels: list[Kernel]) -> float:
     """Seconds for all of `kernels`, compiled one by one while the judge works."""
     backend = Cpp()
@@ -107,8 +113,7 @@ def main() -> None:
     parser.add_argument("--usual", type=int, default=len(BODIES), help="how many kernels go the usual way too")
     options = parser.parse_args()
     settings = load(EXAMPLES / "layernorm.yaml")
-    fresh = f"// {os.getpid()}.{time.time_ns()}\n"  # no artefact of an earlier run fits
-    kernels = [Kernel(f'{fresh}extern "C" void kernel({SIGNATURE}) {{{body}}}\n') for body in BODIES]
+    kernels = unseen()
     with Judge(settings.task, settings.evaluation, settings.seeds[0]) as judge:
         judge.evaluate(settings.seeds[0], Fidelity.SCREEN)  # a search's first: fills the bank, measures the noise floor
         own_s = ours(judge, settings.task, kernels) / len(kernels)

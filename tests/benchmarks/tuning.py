@@ -1,22 +1,28 @@
 """How much of a kernel's space must be tried to come near its best point: by `tune`, and by others.
 
     python tests/benchmarks/tuning.py check                 # the default of each kernel: right, and how many points
-    python tests/benchmarks/tuning.py measure [KERNEL ...]  # every legal point, once: hours; writes tunable/*.json
-    python tests/benchmarks/tuning.py compare               # replays strategies on what was measured: a table
+    python tests/benchmarks/tuning.py measure [KERNEL ...]  # every legal point: an hour; adds a pass to tunable/*.json
+    python tests/benchmarks/tuning.py compare               # replays strategies on what was measured: tuning.md
 
-A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best.
+A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best. Where a
+kernel was measured in several passes, a point's speed is their geometric mean. The two strategies of Kernel Tuner
+replay the same tables in its own simulation mode, with the same constraints; `pip install kernel-tuner` first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
+import tempfile
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import exp, log
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import numpy
 
@@ -24,11 +30,12 @@ from evokern.backends.cpp import Cpp
 from evokern.evaluation.client import Judge
 from evokern.kernel import Kernel
 from evokern.lite import lite_space
+from evokern.machine import usable_cores
 from evokern.outcome import Fidelity
 from evokern.point import at
 from evokern.settings import Settings, load
 from evokern.space import legal_points, misdeclared
-from evokern.tunable import Point
+from evokern.tunable import Point, value_of
 from evokern.tune import Trial, next_point
 
 FOLDER = Path(__file__).parent / "tunable"
@@ -38,7 +45,8 @@ SHARE = 0.1
 """Of the points that a strategy may try."""
 NEAR = 0.05
 DRAWN = 500
-STRATEGIES = ("tune", "random", "optuna on the raw space")
+KERNEL_TUNER = ("genetic_algorithm", "dual_annealing")
+STRATEGIES = ("tune", "random", "optuna on the raw space", *KERNEL_TUNER)
 
 
 @dataclass(frozen=True)
@@ -56,8 +64,15 @@ class Subject:
 
     def measured(self) -> dict[Point, float | None]:
         """Point → speed-up over the best baseline; None where the kernel failed."""
-        values = json.loads(self.file.read_text())["speedups"]
-        return dict(zip(self.points, values, strict=True))
+        passes = json.loads(self.file.read_text())["speedups"]
+        by_point = zip(*passes, strict=True)
+        return {point: _mean(values) for point, values in zip(self.points, by_point, strict=True)}
+
+
+def _mean(speedups: tuple[float | None, ...]) -> float | None:
+    """Geometric; None where a kernel failed once."""
+    logarithms = [log(one) for one in speedups if one]
+    return exp(fmean(logarithms)) if len(logarithms) == len(speedups) else None
 
 
 def subjects(names: list[str]) -> Iterator[Subject]:
@@ -81,20 +96,25 @@ def check(subject: Subject) -> None:
 
 
 def measure(subject: Subject) -> None:
-    """Every legal point at SCREEN, compiled by one thread ahead of the judge."""
-    kernels = [at(subject.kernel, point) for point in subject.points]
-    task, speedups = subject.settings.task, []
-    with (
-        Judge(task, subject.settings.evaluation, subject.settings.seeds[0]) as judge,
-        ThreadPoolExecutor(1) as compiler,
-    ):
-        compiled = [compiler.submit(Cpp().compile, kernel, task) for kernel in kernels]
-        for number, (kernel, artefact) in enumerate(zip(kernels, compiled, strict=True), 1):
-            artefact.result()
-            speedups.append(judge.evaluate(kernel, Fidelity.SCREEN).speedup())
-            if number % 100 == 0:
-                print(f"{subject.name}: {number} of {len(kernels)}", flush=True)
-    subject.file.write_text(json.dumps({"speedups": [speed and round(speed, 4) for speed in speedups]}) + "\n")
+    """Every legal point at SCREEN, in a random order, once all are compiled: nothing else works while one is timed."""
+    kernels = {point: at(subject.kernel, point) for point in subject.points}
+    task, ends = subject.settings.task, Counter[str]()
+    with ThreadPoolExecutor(usable_cores()) as compilers:
+        list(compilers.map(lambda kernel: Cpp().compile(kernel, task), kernels.values()))
+    print(f"{subject.name}: {len(kernels)} points compiled", flush=True)
+    known = json.loads(subject.file.read_text()) if subject.file.exists() else {"speedups": []}
+    order = random.Random(len(known["speedups"])).sample(subject.points, len(subject.points))
+    speedups: dict[Point, float | None] = {}
+    with Judge(task, subject.settings.evaluation, subject.settings.seeds[0]) as judge:
+        for point in order:
+            evaluation = judge.evaluate(kernels[point], Fidelity.SCREEN)
+            speed = speedups[point] = evaluation.speedup()
+            ends[str(evaluation.status)] += 1
+            if speed is None:
+                print(f"{subject.name} {dict(point)}:", *(one.reason for one in evaluation.evidence), flush=True)
+    known["speedups"].append([speed and round(speed, 4) for speed in map(speedups.__getitem__, subject.points)])
+    subject.file.write_text(json.dumps(known) + "\n")
+    print(f"{subject.name}: {dict(ends)}", flush=True)
 
 
 def tried(strategy: str, subject: Subject, known: Mapping[Point, float | None], budget: int, seed: int) -> list[float]:
@@ -105,6 +125,8 @@ def tried(strategy: str, subject: Subject, known: Mapping[Point, float | None], 
         return [speed for place in chosen if (speed := known[subject.points[place]])]
     if strategy.startswith("optuna"):
         return _raw_optuna(subject, known, budget, seed)
+    if strategy in KERNEL_TUNER:
+        return _kernel_tuner(strategy, subject, known, budget, seed)
     lite = lite_space(subject.kernel, subject.settings.task, subject.points)
     found: dict[Point, Trial] = {}
     for _ in range(budget):
@@ -134,6 +156,33 @@ def _raw_optuna(subject: Subject, known: Mapping[Point, float | None], budget: i
         else:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
     return found
+
+
+def _kernel_tuner(
+    strategy: str, subject: Subject, known: Mapping[Point, float | None], budget: int, seed: int
+) -> list[float]:
+    """One of Kernel Tuner's own strategies on its own idea of the space, which knows the constraints."""
+    import kernel_tuner
+
+    choices = {one.name: [value_of(choice) for choice in one.ordered] for one in subject.kernel.tunables}
+    table = {}
+    for point, speed in known.items():
+        values = {name: value_of(choice) for name, choice in point}
+        outcome = {"time": 1 / speed} if speed else {"time": "RuntimeFailedConfig", "__error__": "RuntimeFailedConfig"}
+        table[",".join(map(str, values.values()))] = values | outcome
+    head = {"device_name": "cpu", "kernel_name": "kernel", "problem_size": 1, "objective": "time"}
+    random.seed(seed)
+    numpy.random.seed(seed)  # Kernel Tuner draws from both
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arguments and thread blocks, which a replay has none of
+        cache = Path(folder) / "table.json"
+        cache.write_text(json.dumps(head | {"tune_params_keys": list(choices), "tune_params": choices, "cache": table}))
+        results, _ = kernel_tuner.tune_kernel(
+            "kernel", "void kernel() {}", 1, [], choices, lang="C", simulation_mode=True, cache=str(cache), quiet=True,
+            restrictions=lambda values: ",".join(str(values[name]) for name in choices) in table,
+            strategy=strategy, strategy_options={"max_fevals": budget},
+        )  # fmt: skip
+    return [1 / one["time"] for one in results if isinstance(one["time"], float)]
 
 
 def compare(subject: Subject) -> None:

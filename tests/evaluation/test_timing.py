@@ -6,8 +6,10 @@ import numpy
 import pytest
 
 from evokern.evaluation.timing import (
+    FEW_PAIRS,
     LEAST_PAIRS,
     Pairs,
+    Plan,
     derived,
     hopeless,
     interval,
@@ -58,9 +60,19 @@ def test_of_several_processes_the_interval_holds_the_truth_although_each_favours
 
 
 def test_a_plan_spends_its_budget_and_never_less_than_a_few_pairs() -> None:
-    assert plan(2e6, 20e6, 8).pairs == 10
-    assert plan(200e6, 20e6, 8).pairs == LEAST_PAIRS
-    assert plan(2e6, 20e6, 8).count == 1
+    assert plan(2e6, 20e6, 8) == Plan(10, 1)
+    assert plan(10e6, 20e6, 8) == Plan(LEAST_PAIRS, 1)
+
+
+def test_long_calls_are_few_and_none_only_warms_up() -> None:
+    assert plan(200e6, 20e6, 8) == Plan(FEW_PAIRS, 1, warms_up=False)
+    assert plan(20e6, 300e6, 8) == Plan(16, 1, warms_up=False)
+
+
+def test_the_interval_over_few_pairs_holds_the_truth_as_often_as_it_says() -> None:
+    rng = numpy.random.default_rng(0)
+    found = [interval([noisy_pairs(1.2, FEW_PAIRS, 0.03, seed)], rng) for seed in range(200)]
+    assert sum(low <= 1.2 <= high for _, low, high in found) >= 180
 
 
 def test_short_calls_share_a_window_as_far_as_slots_go() -> None:

@@ -5,7 +5,6 @@
 // evokern: tunable SCHEDULE in {static, dynamic}
 // evokern: tunable AHEAD in {0, 512, 2048}
 // evokern: flag WIDTH in {none, -mprefer-vector-width=512}
-// evokern: flag UNROLL in {none, -funroll-loops}
 // evokern: where ROWS * SUMS * 64 <= 32 * vector_bytes
 constexpr int64_t LANES = 8 * SUMS;
 

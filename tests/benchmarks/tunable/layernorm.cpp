@@ -1,9 +1,9 @@
 // Rows are shared among threads; each is summed in SUMS vectors of partial sums, once for both statistics.
 // evokern: tunable CHUNK in {16, 1, 4, 64, 256}
-// evokern: tunable SCHEDULE in {static, dynamic, guided}
+// evokern: tunable SCHEDULE in {static, dynamic}
 // evokern: tunable SUMS in {1, 2, 4, 8}
-// evokern: tunable AHEAD in {0, 512, 1024, 2048, 4096}
-// evokern: flag WIDTH in {none, -mprefer-vector-width=512, -mprefer-vector-width=128}
+// evokern: tunable AHEAD in {0, 1024, 4096}
+// evokern: flag WIDTH in {none, -mprefer-vector-width=512}
 // evokern: flag UNROLL in {none, -funroll-loops}
 // evokern: where SUMS * 64 <= 8 * vector_bytes
 constexpr int64_t LANES = 16 * SUMS;

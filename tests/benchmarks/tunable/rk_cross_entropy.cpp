@@ -4,7 +4,6 @@
 // evokern: tunable CHUNK in {8, 1, 2, 16, 64}
 // evokern: tunable SCHEDULE in {static, dynamic}
 // evokern: flag WIDTH in {none, -mprefer-vector-width=512}
-// evokern: flag UNROLL in {none, -funroll-loops}
 // evokern: where LANES <= BLOCK
 extern "C" void kernel(const float* logits, const int64_t* target, float* loss, float* rows, int64_t B, int64_t C) {
 #pragma omp parallel for schedule(SCHEDULE, CHUNK)

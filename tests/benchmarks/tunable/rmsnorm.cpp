@@ -4,7 +4,6 @@
 // evokern: tunable SCHEDULE in {static, dynamic}
 // evokern: tunable SUMS in {1, 2, 4, 8}
 // evokern: tunable AHEAD in {0, 1024, 2048, 4096}
-// evokern: flag WIDTH in {none, -mprefer-vector-width=512}
 // evokern: where ROWS * SUMS <= 16
 constexpr int64_t LANES = 16 * SUMS;
 
