@@ -241,8 +241,13 @@ class Search:
         return generation
 
     def announce(self) -> Iterator[Candidate]:
-        """The leader and what looks faster still, measured again as champions: claimed against reproduced."""
+        """The leader and what looks faster still, measured again as champions: claimed against reproduced.
+
+        Before, what looks fastest is confirmed, as at the end of a generation: the last one may have been cut short.
+        """
         announced: set[int] = set()
+        for confirmed in self.confirm():
+            self.remember(confirmed)
         for choose in (self.best, self._fastest, self.best):
             champion = choose()
             if champion is None or self.stopped:

@@ -159,6 +159,19 @@ def test_the_champion_is_announced_with_its_claim_beside_the_new_measurement(tmp
     assert len(champions[-1].evaluations) >= 2
 
 
+def test_what_a_search_screened_last_is_confirmed_before_anything_is_announced(tmp_path: Path) -> None:
+    judge = Oracle(optimism=1.5)
+    with begin(settings(search__generations=9), tmp_path / "a.db", judge) as search:
+        loop = evolve(search)
+        lead = None
+        while lead is None or lead.generation == 0 or lead.fidelity is not Fidelity.SCREEN:
+            next(loop)
+            lead = max((one for one in search.history() if one.speedup), key=lambda one: one.speedup or 0.0)
+        assert list(search.announce())
+    fidelities = [fidelity for kernel, fidelity in judge.judged if kernel == lead.child.kernel.hash]
+    assert fidelities[:2] == [Fidelity.SCREEN, Fidelity.CONFIRM]
+
+
 class Disappointing(Oracle):
     """As `Oracle`, but the fastest kernel of the search is the slowest when it is measured as a champion."""
 

@@ -118,6 +118,11 @@ def test_bugs_are_refused(judge: Judge, old: str, new: str, status: Status, word
     assert words in evaluation.evidence[0].detail
 
 
+def test_what_is_wrong_everywhere_is_interpreted_once(judge: Judge):
+    evaluation = judged(judge, "* scale, mask", "* scale * 2, mask")
+    assert (evaluation.status, evaluation.cases_total) == (Status.WRONG, 1)
+
+
 def test_a_worker_reaches_nothing_of_the_machine(judge: Judge):
     """A chain of attributes leads an interpreted function to Python's libraries; no right is left to use them with."""
     for call in ("os.listdir('/root')", "os.kill(1, 9)", "os.system('true')", "os.open('/etc/passwd', 0)"):
