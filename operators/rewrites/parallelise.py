@@ -28,8 +28,9 @@ class Parallelise(LoopRewrite):
             return None
         inner = _only_loop(syntax, loop)
         deeper = inner is not None and loop.variable not in inner.lower + inner.upper and not inner.pragmas
-        collapse = ("1", "2") if deeper and inner and dependences.independent(inner) else ("1",)
-        return {"schedule": _SCHEDULES, "collapse": collapse}
+        alone = [] if _runs_once(at, loop) else ["1"]  # there is nothing to share then
+        together = ["2"] if deeper and inner and dependences.independent(inner) else []
+        return {"schedule": _SCHEDULES, "collapse": (*alone, *together)} if alone or together else None
 
     def weight(self, at: LoopPlace) -> float:
         around = (loop for loop in at.syntax.loops if at.loop.within(loop))

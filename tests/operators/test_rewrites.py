@@ -194,3 +194,10 @@ def test_threads_are_drawn_for_outer_loops_first_unless_those_run_once() -> None
     }
     assert weights["bias_gelu_residual"]["m[y]"] > weights["bias_gelu_residual"]["m/n[y]"]
     assert set(weights["selective_scan"].values()) == {1.0}
+
+
+def test_a_loop_that_runs_once_is_shared_among_threads_with_the_next_one_only():
+    settings = load(EXAMPLES / "selective_scan.yaml")
+    sites = {site.label: site for site in REWRITES["parallelise"].sites(settings.seeds[0], settings.task)}
+    assert sites["b[y]"].options["collapse"] == ("2",)
+    assert sites["b/d[y]"].options["collapse"] == ("1",)
