@@ -91,7 +91,8 @@ class Speedup:
     """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
 
     baseline: str
-    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, or `HOLDER`, which the search makes ``candidate 57``."""
+    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, ``pacemaker``, or `HOLDER`, which the search makes
+    ``candidate 57``."""
     ratio: float
     low: float
     high: float

@@ -27,7 +27,7 @@ from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
-from evokern.evaluation.rivals import CANDIDATE, YARDSTICK, Rivals
+from evokern.evaluation.rivals import CANDIDATE, PACEMAKER, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, hopeless, speedup
 from evokern.evaluation.worker import Fallen
@@ -90,6 +90,8 @@ class Judge:
                 measurements = self._judge(kernel, artefact, fidelity, tally)
                 if fidelity is Fidelity.CONFIRM and holder is not None:
                     measurements = tuple(self._against(holder, artefact, one, tally) for one in measurements)
+                for one in measurements if fidelity is Fidelity.CONFIRM else ():
+                    self.rivals.pace(artefact, one.shape, one.latency_ns)
             except Fallen as fall:
                 if fall.worker != CANDIDATE:
                     raise
@@ -157,7 +159,7 @@ class Judge:
             if not self.timed:
                 return ()
             if fidelity is Fidelity.SCREEN:
-                return tuple(self._measure(artefact, shape, fidelity, tally, worker) for shape in task.time)
+                return tuple(self._screen(artefact, shape, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
         steadiness.demand(self.bench, kernel)
         measured = [self._measure(artefact, shape, fidelity, tally) for shape in task.time]
@@ -166,6 +168,16 @@ class Judge:
             measured.append(self._measure(artefact, shape, fidelity, tally, held_out=True))
             bank.forget(shape)
         return tuple(measured)
+
+    def _screen(self, artefact: Artefact, shape: Shape, tally: Tally, worker: Worker) -> Measurement:
+        """A first look, again where the pacemaker fell: it is a candidate like any other."""
+        try:
+            return self._measure(artefact, shape, Fidelity.SCREEN, tally, worker)
+        except Fallen as fall:
+            if fall.worker != PACEMAKER:
+                raise
+            self.rivals.dismiss(shape)
+            return self._measure(artefact, shape, Fidelity.SCREEN, tally, worker)
 
     def _measure(
         self,
@@ -179,7 +191,7 @@ class Judge:
         """The candidate's speed at `shape`: against whom a search meets, the faster PyTorch, or everyone."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
         met = {
-            Fidelity.SCREEN: rivals.names(shape)[:1],
+            Fidelity.SCREEN: [rivals.screened(shape)],
             Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK][:1],
             Fidelity.CHAMPION: rivals.names(shape),
         }
@@ -246,7 +258,7 @@ class Judge:
         """`plan` against `rival` in `worker`, until that is clearly slow, or in each of `processes` fresh processes."""
         if worker is not None:
             found = Pairs()
-            for pair in self.bench.duel(worker, self.rivals.worker(rival), shape, plan, tally):
+            for pair in self.bench.duel(worker, self.rivals.worker(rival, shape), shape, plan, tally):
                 found += pair
                 if found.clearly_slow:
                     break
@@ -255,7 +267,10 @@ class Judge:
         several = []
         for _ in range(processes):
             with ExitStack() as stack:
-                own, other = stack.enter_context(self.bench.runner(CANDIDATE, artefact)), self.rivals.worker(rival)
+                own, other = (
+                    stack.enter_context(self.bench.runner(CANDIDATE, artefact)),
+                    self.rivals.worker(rival, shape),
+                )
                 if processes > 1 and rival == YARDSTICK:
                     other = stack.enter_context(self.rivals.fresh_yardstick())
                 several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))

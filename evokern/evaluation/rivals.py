@@ -1,12 +1,14 @@
 """What candidates are timed against: the yardstick (a kernel), eager PyTorch and `torch.compile`; and an A/A run.
 
 In a search, candidates meet one of them only, and what that one is worth against the others is measured here
-once. Every rival is frozen except in its own windows.
+once. Where all of them are slow, a confirmed kernel that is far faster takes over: the pacemaker. Every rival is
+frozen except in its own windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from math import log
 
@@ -16,7 +18,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import LEAST_PAIRS, Pairs, Plan, derived, inverted, noise_floor, speedup
+from evokern.evaluation.timing import LEAST_PAIRS, LONG_CALL_NS, Pairs, Plan, derived, inverted, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
@@ -28,7 +30,19 @@ LOOKS = 2
 """How often a baseline is measured again that does not cost what it used to, or a ratio that does not repeat."""
 AGREEMENT = 0.1
 """How far apart the logarithms of two ratios may be that say the same."""
-CANDIDATE, YARDSTICK, EAGER = "candidate", "yardstick", "eager"
+PACEMAKER_ADVANTAGE = 3
+"""How many times faster a confirmed kernel must be than whom candidates meet so far to take over from it."""
+CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
+
+
+@dataclass(frozen=True)
+class Pacemaker:
+    """A confirmed kernel that candidates are screened against at one shape."""
+
+    worker: Worker
+    call_ns: float
+    over: tuple[Speedup, ...]
+    """Itself against every other rival."""
 
 
 class Rivals:
@@ -48,6 +62,7 @@ class Rivals:
         self._call_ns: dict[tuple[str, str], float] = {}
         self._over: dict[str, tuple[Speedup, ...]] = {}
         self._floors: dict[tuple[str, Plan], float] = {}
+        self._pace: dict[str, Pacemaker] = {}
 
     def open(self) -> tuple[Baseline, ...]:
         """Measures each baseline at each timed shape, and the yardstick against each.
@@ -77,8 +92,43 @@ class Rivals:
         if self.yardstick is not None:
             self._learn_yardstick(shape)
 
+    def screened(self, shape: Shape) -> str:
+        """The rival that candidates of a search meet at `shape`."""
+        return PACEMAKER if shape_label(shape) in self._pace else self.names(shape)[0]
+
+    def pace(self, artefact: Artefact, shape: Shape, latency_ns: float) -> None:
+        """Makes a kernel that was just confirmed the pacemaker at `shape`, if it is far faster than whom candidates
+        meet and that one's calls are long: they are most of what a screen costs then.
+
+        Screens only follow it. Whatever leads or is announced meets PyTorch and the leader directly.
+        """
+        now = self.call_ns(self.screened(shape), shape)
+        if now < LONG_CALL_NS or latency_ns * PACEMAKER_ADVANTAGE > now:
+            return
+        met, plan = self.names(shape)[0], Plan(LEAST_PAIRS, 1)
+        worker = self._bench.runner(PACEMAKER, artefact)
+        try:
+            pairs = sum(self._bench.duel(worker, self._workers[met], shape, plan, Tally()), Pairs())
+        except Fallen as fall:
+            worker.close()
+            if fall.worker != PACEMAKER:
+                raise
+            return
+        if len(pairs) == 0:
+            worker.close()
+            return
+        own = speedup(met, [pairs], self._bench.rng)
+        self.dismiss(shape)
+        over = (own, *(derived(own, one) for one in self._over[shape_label(shape)]))
+        self._pace[shape_label(shape)] = Pacemaker(worker, latency_ns, over)
+
+    def dismiss(self, shape: Shape) -> None:
+        """Goes back to the rivals that were there at first."""
+        if (old := self._pace.pop(shape_label(shape), None)) is not None:
+            old.worker.close()
+
     def names(self, shape: Shape) -> list[str]:
-        """Every rival at `shape`; the first is the one that candidates of a search meet.
+        """Every rival at `shape` but the pacemaker; the first is the one that candidates meet where there is none.
 
         That is the fastest, since its time is spent on every candidate, or a yardstick that is not much slower: under
         load, a kernel in the same runner suffers as a candidate does.
@@ -87,17 +137,21 @@ class Rivals:
 
     def call_ns(self, name: str, shape: Shape) -> float:
         """About what a call of the rival takes; what sample plans are made from."""
+        if name == PACEMAKER:
+            return self._pace[shape_label(shape)].call_ns
         return self._call_ns[name, shape_label(shape)]
 
     def is_far(self, name: str, shape: Shape) -> bool:
         """Whether the rival is so slow that nobody needs to know the ratio to it any closer than one process tells."""
         return self.call_ns(name, shape) > FAR * min(self.call_ns(known, shape) for known in self.names(shape))
 
-    def worker(self, name: str) -> Worker:
-        return self._workers[name]
+    def worker(self, name: str, shape: Shape) -> Worker:
+        return self._pace[shape_label(shape)].worker if name == PACEMAKER else self._workers[name]
 
     def over(self, name: str, shape: Shape) -> tuple[Speedup, ...]:
-        """A rival over each other one at `shape`, by way of the one that candidates of a search meet."""
+        """A rival over each other one at `shape`, by way of the first of `names`."""
+        if name == PACEMAKER:
+            return self._pace[shape_label(shape)].over
         bridge = self._over.get(shape_label(shape), ())
         back = [inverted(one) for one in bridge if one.baseline == name]
         return tuple(derived(back[0], one) for one in bridge if one.baseline != name) if back else bridge
@@ -122,7 +176,7 @@ class Rivals:
         return self._floors[key]
 
     def close(self) -> None:
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), *(one.worker for one in self._pace.values())):
             worker.close()
 
     def _started(self, kind: str) -> Worker:
