@@ -30,7 +30,7 @@ LOOKS = 2
 """How often a baseline is measured again that does not cost what it used to, or a ratio that does not repeat."""
 AGREEMENT = 0.1
 """How far apart the logarithms of two ratios may be that say the same."""
-PACEMAKER_ADVANTAGE = 3
+PACEMAKER_ADVANTAGE = 2
 """How many times faster a confirmed kernel must be than whom candidates meet so far to take over from it."""
 CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
 
