@@ -9,7 +9,7 @@ run: $(INSTALLED)
 	$(VENV)/bin/evokern run examples/layernorm.yaml
 
 test: $(INSTALLED)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff check .

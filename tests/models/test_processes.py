@@ -85,7 +85,11 @@ def _read(file: Path) -> bytes:
 def _family(process: Path) -> Iterator[Path]:
     """The process and all that descend from it; each thread lists its own children."""
     yield process
-    for thread in process.glob("task/*"):
+    try:
+        threads = [*process.glob("task/*")]
+    except OSError:  # it has ended
+        return
+    for thread in threads:
         for child in _read(thread / "children").split():
             yield from _family(Path(f"/proc/{int(child)}"))
 
