@@ -170,14 +170,14 @@ class Judge:
         return tuple(measured)
 
     def _screen(self, artefact: Artefact, shape: Shape, tally: Tally, worker: Worker) -> Measurement:
-        """A first look, again where the pacemaker fell: it is a candidate like any other."""
+        """A first look; if the pacemaker fell, no more than a candidate, again in a process that saw nothing."""
         try:
             return self._measure(artefact, shape, Fidelity.SCREEN, tally, worker)
         except Fallen as fall:
             if fall.worker != PACEMAKER:
                 raise
             self.rivals.dismiss(shape)
-            return self._measure(artefact, shape, Fidelity.SCREEN, tally, worker)
+            return self._measure(artefact, shape, Fidelity.SCREEN, tally)
 
     def _measure(
         self,
@@ -267,10 +267,8 @@ class Judge:
         several = []
         for _ in range(processes):
             with ExitStack() as stack:
-                own, other = (
-                    stack.enter_context(self.bench.runner(CANDIDATE, artefact)),
-                    self.rivals.worker(rival, shape),
-                )
+                own = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
+                other = self.rivals.worker(rival, shape)
                 if processes > 1 and rival == YARDSTICK:
                     other = stack.enter_context(self.rivals.fresh_yardstick())
                 several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))

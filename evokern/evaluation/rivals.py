@@ -8,6 +8,7 @@ frozen except in its own windows.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import log
@@ -106,17 +107,17 @@ class Rivals:
         if now < LONG_CALL_NS or latency_ns * PACEMAKER_ADVANTAGE > now:
             return
         met, plan = self.names(shape)[0], Plan(LEAST_PAIRS, 1)
-        worker = self._bench.runner(PACEMAKER, artefact)
-        try:
-            pairs = sum(self._bench.duel(worker, self._workers[met], shape, plan, Tally()), Pairs())
-        except Fallen as fall:
-            worker.close()
-            if fall.worker != PACEMAKER:
-                raise
-            return
-        if len(pairs) == 0:
-            worker.close()
-            return
+        with ExitStack() as undo:
+            try:
+                worker = undo.enter_context(self._bench.runner(PACEMAKER, artefact))
+                pairs = sum(self._bench.duel(worker, self._workers[met], shape, plan, Tally()), Pairs())
+            except Fallen as fall:
+                if fall.worker != PACEMAKER:
+                    raise
+                return
+            if len(pairs) == 0:
+                return
+            undo.pop_all()
         own = speedup(met, [pairs], self._bench.rng)
         self.dismiss(shape)
         over = (own, *(derived(own, one) for one in self._over[shape_label(shape)]))
