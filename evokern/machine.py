@@ -9,6 +9,8 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,6 +68,30 @@ def bare_environment() -> dict[str, str]:
 def usable_cores() -> int:
     """Logical cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def going_first(rank: int) -> Iterator[None]:
+    """This thread, and nothing that it starts, goes before every ordinary process, and before who has a lower rank.
+
+    Raises:
+        OSError: the system does not let it.
+    """
+    os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(rank))
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+@functools.cache
+def may_go_first() -> bool:
+    """Whether the system lets this process have threads go before all others, as it lets root on most."""
+    try:
+        with going_first(1):
+            return True
+    except OSError:
+        return False
 
 
 def cache_folder() -> Path:

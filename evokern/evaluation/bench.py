@@ -23,7 +23,7 @@ from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Slot
 from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
-from evokern.evaluation.worker import CHECK, Fallen
+from evokern.evaluation.worker import CHECK, TIME, Fallen
 from evokern.outcome import Cache, Evidence, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task, shape_label
@@ -107,10 +107,15 @@ class Bench:
                     _refute(worker, tally)
         _refute(worker, tally)
 
-    def alone(self, worker: Worker, shape: Shape, calls: int = 1, timeout_ns: int | None = None) -> float:
+    def prepare(self, worker: Worker, shape: Shape, timeout_ns: int | None) -> None:
+        """The first call of a baseline at `shape`, which may compile for it: no time that counts."""
+        case, slots = next(self.bank.sets(shape, 1)), self._slots[shape_label(shape)][:1]
+        self._go(worker, slots, [case], "prepare", None, timeout_ns)
+
+    def alone(self, worker: Worker, shape: Shape, calls: int = 1) -> float:
         """Median time of a few single calls of a trusted worker, in nanoseconds."""
         case, slots = next(self.bank.sets(shape, 1)), self._slots[shape_label(shape)][:1]
-        return median(self._go(worker, slots, [case], "time", None, timeout_ns) for _ in range(calls))
+        return median(self._go(worker, slots, [case], TIME, None) for _ in range(calls))
 
     def runner(self, name: str, artefact: Artefact) -> Worker:
         """A fresh process with a kernel in it.
@@ -146,7 +151,7 @@ class Bench:
             times: dict[Worker, float] = {}
             for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
                 checks = tally if worker is candidate else None
-                times[worker] = self._go(worker, chosen, batch, "time", checks, staged=bool(times)) / plan.count
+                times[worker] = self._go(worker, chosen, batch, TIME, checks, staged=bool(times)) / plan.count
             if tally is not None:
                 _refute(candidate, tally)
             if disturbance := self.rig.disturbance():
@@ -158,7 +163,7 @@ class Bench:
                 yield Pairs((times[candidate],), (times[rival],))
         if disturbed and not found:
             reason = f"the device was slowed down in every pair: {disturbed}"
-            raise Fallen(candidate.name, Status.INCONCLUSIVE, Evidence("time", reason, shape=shape))
+            raise Fallen(candidate.name, Status.INCONCLUSIVE, Evidence(TIME, reason, shape=shape))
 
     def _go(
         self,

@@ -43,6 +43,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         _INT,
         [_ADDRESS, _INT, _ADDRESS, _COUNT, _COUNT, _ADDRESS, _INT, _INT, ctypes.POINTER(ctypes.c_double)],
     ),
+    "evokern_gather": (None, [_INT, _COUNT]),
     "evokern_read_bandwidth": (ctypes.c_double, [_COUNT, ctypes.POINTER(_INT), _INT, _COUNT]),
     "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
     "evokern_done": (None, [_ADDRESS, _TURN]),
@@ -128,6 +129,15 @@ def compare(
     kind = _COMPARED.index(dtype)
     within = library().evokern_compare(output, kind, golden, count, block, bounds, one_bound, threads, found)
     return Errors(found[0], found[1], found[2], bool(within))
+
+
+def gather(descriptor: int, size: int) -> None:
+    """Has the memory of an empty shared file of `size` bytes lie in pieces of 2 MiB, where the system can do that.
+
+    Single pages lie wherever the system had some left, and how fast those are read varies between files by half: a
+    judge that was given bad ones saw another ratio of the same two kernels for as long as it lived.
+    """
+    library().evokern_gather(descriptor, size)
 
 
 def read_bandwidth(size: int, cores: Sequence[int], least_ns: int) -> float:

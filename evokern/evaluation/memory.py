@@ -48,6 +48,7 @@ class SharedFile:
         self.size = size
         self.descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(self.descriptor, size)
+        bindings.gather(self.descriptor, size)
         self._map = mmap.mmap(self.descriptor, size, flags=mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0))
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import log
+from statistics import median
 
 from evokern.evaluation.baseline import IMPORT_TIMEOUT_NS, CompileNotes
 from evokern.evaluation.bench import Bench
@@ -189,8 +190,9 @@ class Rivals:
             return
         cap_ns = int(self._settings.compile_cap_s * 1e9) if kind != EAGER else None
         try:
-            self._bench.alone(self._workers[kind], shape, timeout_ns=cap_ns)
-            call_ns = self._bench.alone(self._workers[kind], shape, calls=7)
+            self._bench.prepare(self._workers[kind], shape, cap_ns)
+            first_ns = self._bench.alone(self._workers[kind], shape, calls=7)  # takes memory for seven outputs, too
+            call_ns = min(first_ns, self._bench.alone(self._workers[kind], shape, calls=3))
         except Fallen as fall:
             if kind == EAGER:
                 raise
@@ -198,7 +200,7 @@ class Rivals:
             self._workers[kind] = self._started(kind)
             self._workers[kind].load(IMPORT_TIMEOUT_NS)
             for known in [shape for shape in self._bench.task.time if (kind, shape_label(shape)) in self._call_ns]:
-                self._bench.alone(self._workers[kind], known, timeout_ns=cap_ns)
+                self._bench.prepare(self._workers[kind], known, cap_ns)
             return
         self._learn(kind, shape, call_ns)
 
@@ -226,16 +228,22 @@ class Rivals:
         """The rival that candidates meet against each other one: as many pairs as confirm a kernel.
 
         It counts once two measurements in a row agree: it stands behind every screen, and a process that is not warm
-        yet, or a neighbour who comes and goes, would bend them all.
+        yet, or a neighbour who comes and goes, would bend them all. What calls of each cost is known better afterwards;
+        when another rival turns out to be the one to meet, that one is measured against all others.
         """
-        found, (met, *others) = [], self.names(shape)
-        for name in others:
-            now = self._against(met, name, shape)
-            for _ in range(LOOKS):
-                before, now = now, self._against(met, name, shape)
-                if abs(log(now.ratio / before.ratio)) < AGREEMENT:
-                    break
-            found.append(now)
+        for _ in range(LOOKS):
+            found, (met, *others) = [], self.names(shape)
+            for name in others:
+                now = self._against(met, name, shape)
+                for _ in range(LOOKS):
+                    before, now = now, self._against(met, name, shape)
+                    if abs(log(now.ratio / before.ratio)) < AGREEMENT:
+                        break
+                found.append(now)
+                self._call_ns[name, shape_label(shape)] = now.baseline_latency_ns
+                self._call_ns[met, shape_label(shape)] = median(now.candidate_samples_ns)
+            if self.names(shape)[0] == met:
+                break
         return tuple(found)
 
     def _against(self, met: str, name: str, shape: Shape) -> Speedup:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Self
 
 from evokern.evaluation import bindings
@@ -17,8 +18,8 @@ from evokern.outcome import Evidence, Status
 from evokern.task import Shape
 
 START_TIMEOUT_NS = 10_000_000_000
-CHECK = "check"
-"""The stage whose time does not count."""
+TIME, CHECK = "time", "check"
+"""Stages: one whose time counts, and one whose time does not."""
 ROOM_BYTES = 8 << 30
 """Address space that a kernel may use for itself: stacks, heap and libraries."""
 
@@ -80,9 +81,10 @@ class Worker:
             Fallen: it crashed, ended or did not finish in time.
         """
         before = bindings.processor_ns(self._process.pid)
-        self._process.thaw()
         arm = Arm.CHECK if stage == CHECK else Arm.HOT if hot else Arm.COLD
-        took, arming = bindings.window(self._control.address, self._process.pid, first, count, arm, timeout_ns)
+        with self._process.first() if stage == TIME else nullcontext():
+            self._process.thaw()
+            took, arming = bindings.window(self._control.address, self._process.pid, first, count, arm, timeout_ns)
         took = self._settled(took, stage, shape, timeout_ns)
         spent = bindings.processor_ns(self._process.pid) - before
         return took if self.outputs is None else took + max(0, min(arming - arming_ns, spent - self._threads * took))

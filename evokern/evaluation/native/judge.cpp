@@ -309,6 +309,24 @@ int evokern_compare(const char* output, int kind, const double* golden, int64_t 
     return errors.within;
 }
 
+// Has the memory of a shared file of `bytes` lie together, 2 MiB at a time, whoever maps it; where the system can't, it
+// stays as it is. Collapsing works whatever is set for shared memory, and needs a page of each piece to be there.
+void evokern_gather(int descriptor, int64_t bytes) {
+    constexpr int64_t PIECE = 2 << 20;
+    constexpr int COLLAPSE = 25;  // MADV_COLLAPSE of Linux 6.1, which C libraries of that age don't name
+    const int64_t whole = bytes / PIECE * PIECE;
+    if (whole == 0) return;
+    void* reserved =
+        mmap(nullptr, whole + PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (reserved == MAP_FAILED) return;
+    char* place = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(reserved) + PIECE - 1) / PIECE * PIECE);
+    if (mmap(place, whole, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED) {
+        for (int64_t at = 0; at < whole; at += PIECE) static_cast<volatile char*>(place)[at] = 0;
+        madvise(place, whole, COLLAPSE);
+    }
+    munmap(reserved, whole + PIECE);
+}
+
 // The best rate at which one thread on each of `cores` reads a buffer of `bytes` together, in bytes/s; 0 when there is
 // no memory for it. Reads go round it for `least_ns`, a window of a few megabytes at a time, which the scheduler of a
 // loaded machine interrupts no more often than a kernel's call. The fastest counts, since nothing makes one too fast.
