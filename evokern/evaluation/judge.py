@@ -10,8 +10,9 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import chain
 from statistics import median
@@ -33,7 +34,7 @@ from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, h
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
-from evokern.protocols import Backend, DeviceBackend
+from evokern.protocols import Backend, DeviceBackend, StrictBackend
 from evokern.registry import discover
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task, shape_label
@@ -149,7 +150,7 @@ class Judge:
     def _judge(self, kernel: Kernel, artefact: Artefact, fidelity: Fidelity, tally: Tally) -> tuple[Measurement, ...]:
         """Correctness first, then speed; a `Fallen` ends it at the first thing that is wrong."""
         bank, task = self.bench.bank, self.task
-        with self.bench.runner(CANDIDATE, artefact) as worker:
+        with self._builds(kernel, fidelity), self.bench.runner(CANDIDATE, artefact) as worker:
             if fidelity is Fidelity.CHAMPION:
                 shapes = (*self.bench.checked, *task.time, *task.held_out)
                 self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally, not self.timed)
@@ -168,6 +169,19 @@ class Judge:
             measured.append(self._measure(artefact, shape, fidelity, tally, held_out=True))
             bank.forget(shape)
         return tuple(measured)
+
+    @contextmanager
+    def _builds(self, kernel: Kernel, fidelity: Fidelity) -> Iterator[None]:
+        """What only a kernel that may lead is built for is built while it is checked, and done before it is timed.
+
+        Builds are cached: whoever needs one later asks for it as if nobody had.
+        """
+        with ThreadPoolExecutor() as pool:
+            if fidelity > Fidelity.SCREEN and self.timed:
+                pool.submit(self.backend.profile, kernel, self.whole_task)
+                if isinstance(self.backend, StrictBackend):
+                    pool.submit(self.backend.compile_strictly, kernel, self.task)
+            yield
 
     def _screen(self, artefact: Artefact, shape: Shape, tally: Tally, worker: Worker) -> Measurement:
         """A first look; if the pacemaker fell, no more than a candidate, again in a process that saw nothing."""

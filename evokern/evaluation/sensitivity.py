@@ -66,6 +66,14 @@ class Study:
         self._ulp_tops = torch.zeros(1, dtype=torch.float64, device=device)
         self._error_tops = torch.zeros(1, dtype=torch.float64, device=device)
         self._integers = True
+        self._spreads: list[torch.Tensor] = []
+        """Sums of squared ulps of each block of each draw."""
+
+    @property
+    def _deciding(self) -> float:
+        """How many blocks, of equal weight, would stray as much as these: the participation ratio of squared ulps."""
+        weights = torch.cat(self._spreads)
+        return float(weights.sum() ** 2 / weights.square().sum())
 
     def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes how far the float64 output of a run with jittered inputs is from golden."""
@@ -94,6 +102,7 @@ class Study:
                     self.inconclusive = "the reference is not finite in the task's precision where golden is"
                 difference, wanted = _finite(difference.masked_fill(same, 0.0)), _finite(wanted)
             spacing = ulp(wanted, bits).clamp_(min=subnormal)
+            self._spreads.append(_block_squares(spacing, self.block))
             tops.append(block_max(spacing, self.block))
             errors.append(block_max(difference, self.block))
             for sums, values in ((self._error, difference), (self._ulp, spacing), (self._golden, wanted)):
@@ -132,7 +141,12 @@ class Study:
         else:  # accumulation in 32 bits is expected here, and its error vanishes beside the rounding of the output
             growth = 1.0
             rms_bound = 1.5 * rounding + 4 * (unit - rounding)
-        rms_bound *= 1 + 4 / sqrt(self._elements)  # the mean of a few squared errors strays far from what is expected
+        strays = 4 / sqrt(self._elements)  # the mean of a few squared errors strays far from what is expected
+        if self.declared.dtype.bytes == 2:
+            # What an honest kernel keeps in 16 bits (weights of a softmax) is one error in all that follows from it, a
+            # row, say: half an ulp of the largest at most. Where few blocks decide, it is as large as their rounding.
+            strays = max(strays, 1 / sqrt(self._deciding))
+        rms_bound *= 1 + strays
         bias = abs(error.total / error.count)
         max_bounds = 8 * self.sensitivity + growth * self._ulp_tops
         if self.declared.dtype.bytes > 2:
@@ -196,6 +210,14 @@ def block_of(extents: tuple[int, ...]) -> int:
 def _chunks(block: int, *tensors: torch.Tensor) -> zip[tuple[torch.Tensor, ...]]:
     step = max(1, chunk_on(tensors[0].device) // block) * block
     return zip(*(torch.split(tensor, step) for tensor in tensors), strict=True)
+
+
+def _block_squares(values: torch.Tensor, block: int) -> torch.Tensor:
+    """The sum of squares of each block; the last may be shorter."""
+    whole = len(values) // block * block
+    blocks = values[:whole].view(-1, block)
+    sums = torch.linalg.vecdot(blocks, blocks)
+    return sums if whole == len(values) else torch.cat([sums, torch.dot(values[whole:], values[whole:])[None]])
 
 
 def _finite(values: torch.Tensor) -> torch.Tensor:

@@ -124,6 +124,7 @@ SEEDS = tuple(
     for backend, pattern in (("triton", "*_triton.py"), ("cuda", "*.cu"))
     for path in sorted((ROOT / "examples").glob(pattern))
 )
+CLUSTERED = ("bias_gelu_residual", "int4_matmul")
 UNROLLED = "selective_scan"
 """PyTorch's reference is a loop of Python there: compiling it takes longer than the cap."""
 LAYERNORM = example("layernorm", time=({"M": 1, "N": 64 * 256 * 256},))
@@ -325,12 +326,14 @@ def seeds(report: Report) -> dict[str, Any]:
 
 
 def clusters(report: Report) -> dict[str, Any]:
-    """A seed in clusters of blocks, which share what each of them loads of a tile."""
-    source = (ROOT / "examples" / "rmsnorm_triton.py").read_text()
-    source = source.replace("num_warps=4):", "num_warps=4, num_ctas=2):").replace(
-        "=num_warps)", "=num_warps, num_ctas=num_ctas)"
-    )
-    return {"clusters of 2": confirmed(report, "in clusters of 2", "rmsnorm", Kernel(source, "triton"))}
+    """Seeds in clusters of two blocks. Triton does not reduce over the clusters of one dimension that others have."""
+    found = {}
+    for name in CLUSTERED:
+        source = (ROOT / "examples" / f"{name}_triton.py").read_text()
+        source = source.replace("num_warps=4):", "num_warps=4, num_ctas=2):")
+        source = source.replace("=num_warps)", "=num_warps, num_ctas=num_ctas)")
+        found[name] = confirmed(report, f"{name} in clusters of 2", name, Kernel(source, "triton"))
+    return found
 
 
 def confirmed(report: Report, label: str, name: str, kernel: Kernel) -> dict[str, Any]:
