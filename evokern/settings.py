@@ -138,8 +138,8 @@ class EvaluationSettings(Section):
     """Kernel time per shape of a first measurement."""
     confirm_ms: float = Field(default=300, gt=0, allow_inf_nan=False)
     """Kernel time per shape of the measurement that a new best must survive."""
-    champion_processes: int = Field(default=5, ge=1)
-    """Fresh processes in which a champion is measured."""
+    champion_processes: int | None = Field(default=None, ge=1)
+    """Fresh processes in which a champion is measured; by default 12 on a processor and 5 on a card."""
     trust_kernels: bool = False
     """Run kernels even where the system can't confine them: for kernels that you wrote, or a machine to throw away."""
 

@@ -69,9 +69,10 @@ class Bench:
         """Sets how long one call of a candidate may take at `shape`; it is 2 s at least."""
         self._allowed_ns[shape_label(shape)] = call_ns
 
-    def plan(self, shape: Shape, call_ns: float, budget_ms: float) -> Plan:
-        """As `timing.plan`, within the slots that there are at `shape`."""
-        return plan(call_ns, budget_ms * 1e6, len(self._slots[shape_label(shape)]))
+    def plan(self, shape: Shape, call_ns: float, budget_ms: float, processes: int = 1) -> Plan:
+        """As `timing.plan`, within the slots that there are at `shape`; budget and pairs are for all `processes`."""
+        slots, pairs = len(self._slots[shape_label(shape)]), self.rig.most_pairs // processes
+        return plan(call_ns, budget_ms * 1e6 / processes, slots, pairs)
 
     def shared(self, shape: Shape, plan: Plan, processes: int) -> tuple[int, Plan]:
         """`plan` for each of `processes` processes, split among more of them where a process's input sets run out.

@@ -32,6 +32,7 @@ class CpuRig:
     kinds: tuple[str, ...] = baseline.KINDS
     slot_memory_bytes = 256 << 20
     slots = (2, 32)
+    champion_processes, most_pairs = 12, 200
     set_memory_bytes = 2 << 30
 
     def __init__(self, task: Task, settings: EvaluationSettings, backend: Backend) -> None:

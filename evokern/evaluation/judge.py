@@ -210,9 +210,9 @@ class Judge:
             Fidelity.CHAMPION: rivals.names(shape),
         }
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
-        processes = self.settings.champion_processes if champion else 1
+        processes = (self.settings.champion_processes or self.rig.champion_processes) if champion else 1
         plans = {
-            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms / processes) for name in met[fidelity]
+            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms, processes) for name in met[fidelity]
         }
         speedups: list[Speedup] = []
         candidate_ns: list[float] = []

@@ -113,6 +113,10 @@ class Rig(Protocol):
     """For the slots of one timed shape ..."""
     slots: tuple[int, int]
     """... of which there are at least and at most so many."""
+    champion_processes: int
+    """Fresh processes in which a champion is measured, unless the settings say how many."""
+    most_pairs: int
+    """In which a kernel meets a rival: more are not worth what it takes to prepare and examine their calls."""
     set_memory_bytes: int
     """For the input sets of all shapes, golden results included."""
     cached_bytes: int

@@ -17,13 +17,15 @@ from evokern.outcome import Speedup
 SHORT_CALL_NS = 100_000
 """Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
 WINDOW_NS = 400_000
-LEAST_PAIRS, MOST_PAIRS = 6, 200
+LEAST_PAIRS = 6
 LONG_CALL_NS, FEW_PAIRS = 20_000_000, 3
 """Longer calls tell much each: fewer pairs will do, and none only to warm up, since whatever the first costs is lost
 in it."""
 CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
 """(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
 RESAMPLES = 1000
+MANY = 10
+"""Processes of which some may be left out."""
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
 DUEL_PAIRS = 4
@@ -44,12 +46,12 @@ class Plan:
     warms_up: bool = True
 
 
-def plan(call_ns: float, budget_ns: float, most_slots: int) -> Plan:
-    """Spends about `budget_ns` of the slower side's time, whose calls take `call_ns`."""
+def plan(call_ns: float, budget_ns: float, most_slots: int, most_pairs: int) -> Plan:
+    """Spends about `budget_ns` of the slower side's time, whose calls take `call_ns`, on at most `most_pairs`."""
     count = 1 if call_ns >= SHORT_CALL_NS else min(most_slots, ceil(WINDOW_NS / max(call_ns, 1.0)))
     pairs, is_long = round(budget_ns / (call_ns * count)), call_ns >= LONG_CALL_NS
     least = FEW_PAIRS if is_long else LEAST_PAIRS
-    return Plan(min(MOST_PAIRS, max(least, pairs + pairs % 2)), count, not is_long)
+    return Plan(max(least, min(most_pairs, pairs + pairs % 2)), count, not is_long)
 
 
 @dataclass(frozen=True)
@@ -86,18 +88,30 @@ def interval(processes: Sequence[Pairs], rng: numpy.random.Generator) -> tuple[f
 
     Placement and load favour one process or the other for as long as they live, and calls within them agree all the
     more: a process, not a call, is what can be repeated (Kalibera and Jones 2013, doi:10.1145/2464157.2464160). Of
-    several the interval is Student's over their medians. Of one it is a bootstrap over its pairs (percentile method,
-    Efron 1979), or Student's where they are too few for that; neither knows anything of other processes.
+    several the interval is Student's over their medians; of `MANY` it is that of their trimmed mean (Yuen 1974,
+    doi:10.1093/biomet/61.1.165), which no neighbour bends who comes for the time of a process or two. Of one it is a
+    bootstrap over its pairs (percentile method, Efron 1979), or Student's where they are too few for that; neither
+    knows anything of other processes.
     """
     if len(processes) > 1:
         medians = numpy.asarray([numpy.median(pairs.log_ratios) for pairs in processes])
-        return _student(medians, float(medians.mean()))
+        return _trimmed(numpy.sort(medians))
     values = numpy.asarray(processes[0].log_ratios)
     if 1 < len(values) < LEAST_PAIRS:
         return _student(values, float(numpy.median(values)))
     medians = numpy.median(values[rng.integers(0, len(values), (RESAMPLES, len(values)))], axis=1)
     low, high = numpy.quantile(medians, (0.025, 0.975))
     return exp(float(numpy.median(values))), exp(float(low)), exp(float(high))
+
+
+def _trimmed(values: numpy.ndarray) -> tuple[float, float, float]:
+    """The mean of sorted logarithms without the outermost fifths, if there are `MANY`, and its 95 % interval."""
+    cut = len(values) // 5 if len(values) >= MANY else 0
+    inner = values[cut : len(values) - cut]
+    spread = float(numpy.std(numpy.clip(values, inner[0], inner[-1]), ddof=1))
+    error = spread * sqrt((len(values) - 1) / (len(inner) * (len(inner) - 1)))
+    centre, half = float(inner.mean()), STUDENT_95[len(inner) - 2] * error
+    return exp(centre), exp(centre - half), exp(centre + half)
 
 
 def _student(values: numpy.ndarray, centre: float) -> tuple[float, float, float]:

@@ -51,6 +51,7 @@ class GpuRig:
     kinds: tuple[str, ...] = KINDS
     slot_memory_bytes = 256 << 20
     slots = (1, 64)
+    champion_processes, most_pairs = 5, 30
     set_memory_bytes = 16 << 30
 
     def __init__(self, task: Task, _settings: EvaluationSettings, backend: DeviceBackend, card: int = 0) -> None:
