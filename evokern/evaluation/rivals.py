@@ -107,7 +107,7 @@ class Rivals:
         now = self.call_ns(self.screened(shape), shape)
         if now < LONG_CALL_NS or latency_ns * PACEMAKER_ADVANTAGE > now:
             return
-        met, plan = self.names(shape)[0], Plan(LEAST_PAIRS, 1)
+        met, plan = self.names(shape)[0], Plan(LEAST_PAIRS, 1, warms_up=False)
         with ExitStack() as undo:
             try:
                 worker = undo.enter_context(self._bench.runner(PACEMAKER, artefact))

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from evokern import machine
@@ -98,8 +98,9 @@ class Process:
         if not machine.may_go_first():
             yield
             return
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
+        with suppress(OSError):  # it died: whoever waits for it will see
+            for thread in os.listdir(f"/proc/{self.pid}/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
         with machine.going_first(2):
             yield
 

@@ -24,6 +24,9 @@ _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_thread
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
+_PRECEDENCE_ADVICE = (
+    "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
+)
 _NO_GPU = "not needed: kernels are C++, or Triton kernels that are compiled and checked but not timed"
 _NVRTC_ADVICE = "for CUDA kernels: pip install 'evokern[cuda]'"
 _DISASSEMBLER_ADVICE = "to keep what a GPU executes beside a confirmed kernel: pip install nvidia-cuda-nvdisasm"
@@ -60,6 +63,7 @@ def examine() -> tuple[Finding, ...]:
         Finding("processor", f"{here.cpu}, {here.cores} cores, {figures.memory(here.memory_bytes)}", True),
         *_compilers(),
         *_confinement(),
+        _precedence(),
         *_libraries(),
         _cache(),
         *_gpus(here.gpus),
@@ -105,6 +109,13 @@ def _confinement() -> Iterator[Finding]:
     yield Finding(
         "confinement", str(reached), enough, advice="" if reached.level is Level.FULL else _CONFINEMENT_ADVICE
     )
+
+
+def _precedence() -> Finding:
+    """Whether anything can interrupt a kernel that is timed."""
+    goes_first = machine.may_go_first()
+    state = "go before whatever else runs" if goes_first else "share their cores with whatever else runs"
+    return Finding("timed kernels", state, goes_first, False, "" if goes_first else _PRECEDENCE_ADVICE)
 
 
 def _libraries() -> Iterator[Finding]:

@@ -4,8 +4,9 @@
     python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
     python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself
 
-Champions are measured twice by fresh judges in fresh processes, the second time beside processes that do nothing but
-compute (`--load`). An equal kernel is confirmed again and again, and may take the lead from the first time each time.
+Each champion is measured by two judges that know nothing of each other, in fresh processes, one after the other: first
+with nothing else running, then beside processes that do nothing but compute (`--load`). An equal kernel is confirmed
+again and again, and may take the lead from the first time each time.
 """
 
 from __future__ import annotations
@@ -48,10 +49,17 @@ def loaded(processes: int) -> Iterator[None]:
             process.kill()
 
 
-def measured(settings: Settings, candidates: Sequence[Candidate]) -> list[Evaluation]:
-    """Each candidate as a champion, by a fresh judge."""
-    with Judge(settings.task, settings.evaluation, settings.seeds[0]) as judge:
-        return [judge.evaluate(one.child.kernel, Fidelity.CHAMPION) for one in candidates]
+def measured(settings: Settings, candidates: Sequence[Candidate], busy: int) -> Iterator[tuple[Evaluation, Evaluation]]:
+    """Each candidate as a champion, quiet and then loaded."""
+    with (
+        Judge(settings.task, settings.evaluation, settings.seeds[0]) as one,
+        Judge(settings.task, settings.evaluation, settings.seeds[0]) as other,
+    ):
+        for candidate in candidates:
+            quiet = one.evaluate(candidate.child.kernel, Fidelity.CHAMPION)
+            with loaded(busy):
+                beside = other.evaluate(candidate.child.kernel, Fidelity.CHAMPION)
+            yield quiet, beside
 
 
 def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
@@ -63,10 +71,7 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
             settings = Settings.rebuilt(archive.history().run.settings, {})
             confirmed = [one for one in archive.candidates() if (one.fidelity or 0) >= Fidelity.CONFIRM and one.speedup]
         fastest = sorted(confirmed, key=lambda one: -(one.speedup or 0.0))[:count]
-        quiet = measured(settings, fastest)
-        with loaded(busy):
-            beside = measured(settings, fastest)
-        for one, first, second in zip(fastest, quiet, beside, strict=True):
+        for one, (first, second) in zip(fastest, measured(settings, fastest, busy), strict=True):
             before, after = first.speedup(), second.speedup()
             if before is None or after is None:
                 failed += 1

@@ -6,6 +6,7 @@ import torch
 from evokern.errors import EvokernError
 from evokern.evaluation import gate
 from evokern.evaluation.golden import Oracle
+from evokern.evaluation.sensitivity import Study
 from evokern.task import Compare, DType, Precision, Scalar, Task, Tensor
 
 F32 = DType.FLOAT32
@@ -270,3 +271,40 @@ def test_a_dropped_epsilon_shows_whatever_axes_are_reduced(axes, dtype, eps):
     variance = wide.var(axes, correction=0, keepdim=True)
     assert verdict(case, (wide * torch.rsqrt(variance + eps)).to(case.inputs[0].dtype)).passed
     assert not verdict(case, (wide * torch.rsqrt(variance)).to(case.inputs[0].dtype)).passed
+
+
+WEIGHED = """import torch
+def reference(x, y):
+    weights = torch.softmax(x.float(), 1)
+    return (weights @ y.float()).half()"""
+HALF = DType.FLOAT16
+
+
+@pytest.mark.parametrize("sizes", [{"M": 8, "K": 3, "N": 40}, {"M": 1, "K": 9, "N": 128}, {"M": 8, "K": 70, "N": 64}])
+def test_weights_kept_in_16_bits_pass_though_one_row_decides_and_fewer_bits_do_not(sizes):
+    arguments = (Tensor("x", HALF, ("M", "K")), Tensor("y", HALF, ("K", "N")))
+    oracle = Oracle(task_of(WEIGHED, arguments, (Tensor("z", HALF, ("M", "N")),)))
+
+    def refused(dtype: torch.dtype, distribution: str) -> int:
+        found = 0
+        for seed in range(40):
+            case = oracle.case(sizes, distribution, seed)
+            x, y = (tensor.float() for tensor in case.inputs)
+            raised = torch.exp(x - x.amax(1, keepdim=True))
+            kept = raised.to(dtype).float()
+            found += not verdict(case, ((kept @ y) / raised.sum(1, keepdim=True)).half()).passed
+        return found
+
+    assert refused(torch.float16, "rows") == refused(torch.float16, "normal") == 0
+    assert refused(torch.float8_e4m3fn, "normal") >= 38
+
+
+def test_few_blocks_decide_where_one_is_large():
+    x = Tensor("y", HALF, ("M", "N"))
+    even, uneven = (Study(x, (32, 128), 1, torch.device("cpu")) for _ in range(2))
+    golden = torch.rand(32, 128, dtype=torch.float64) + 1.0
+    even.add_reference(golden.half(), golden)
+    golden[5] *= 1000
+    uneven.add_reference(golden.half(), golden)
+    assert even._deciding == pytest.approx(32)
+    assert uneven._deciding == pytest.approx(1, rel=0.01)

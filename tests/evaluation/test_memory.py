@@ -5,7 +5,7 @@ import mmap
 import pytest
 import torch
 
-from evokern.evaluation.memory import PAGE, Board, poison_of
+from evokern.evaluation.memory import PAGE, Board, SharedFile, poison_of
 from evokern.task import DType, Scalar, Task, Tensor
 
 TASK = Task(
@@ -32,6 +32,16 @@ def test_buffers_start_on_a_cache_line_and_end_at_their_last_page() -> None:
             assert buffer.end % PAGE == 0
             assert 0 <= buffer.end - (buffer.offset + buffer.size) < 64
     board.close()
+
+
+@pytest.mark.parametrize("size", [1, PAGE, (2 << 20) - 1, 2 << 20, (7 << 20) + 5])
+def test_shared_memory_is_empty_wherever_it_lies(size: int) -> None:
+    file = SharedFile("test", size)
+    with mmap.mmap(file.descriptor, size, prot=mmap.PROT_READ) as seen:
+        assert seen[:] == bytes(size)
+        file.write(b"\x07" * size)
+        assert seen[:] == b"\x07" * size
+    file.close()
 
 
 def test_what_is_staged_is_what_a_worker_sees_and_it_cannot_map_it_writable() -> None:

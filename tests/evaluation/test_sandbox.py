@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
 
+from evokern import machine
 from evokern.evaluation.sandbox import environment, quotable, spawn
 
 
@@ -43,6 +45,39 @@ def test_a_worker_starts_on_the_cores_that_it_was_given() -> None:
     assert os.sched_getaffinity(process.pid) == {core}
     assert process.kill() == -signal.SIGKILL
     assert process.words() == ""
+
+
+def test_every_thread_of_a_worker_goes_first_while_it_is_timed_where_that_is_allowed() -> None:
+    script = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); print('up', flush=True)"
+    process = spawn([sys.executable, "-I", "-c", script], environment(1), (), sorted(os.sched_getaffinity(0)))
+    while len(threads := os.listdir(f"/proc/{process.pid}/task")) < 2:
+        os.sched_yield()
+    process.freeze()
+    ordinary = os.sched_getscheduler(0)
+    with process.first():
+        ranks = {os.sched_getparam(int(thread)).sched_priority for thread in threads}
+        own = os.sched_getparam(0).sched_priority
+        child = subprocess.run(
+            [sys.executable, "-I", "-c", "import os; print(os.sched_getparam(0).sched_priority)"], capture_output=True
+        )
+    assert os.sched_getscheduler(0) == ordinary
+    assert (ranks, own) == (({1}, 2) if machine.may_go_first() else ({0}, 0)), "who watches goes before who is watched"
+    assert child.stdout.strip() == b"0", "nothing that is started meanwhile does"
+    process.kill()
+
+
+def test_where_the_system_forbids_it_nobody_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_setscheduler", forbidden)
+    machine.may_go_first.cache_clear()
+    process = spawn([sys.executable, "-I", "-c", "import time; time.sleep(60)"], environment(1), (), [0])
+    process.freeze()
+    with process.first():
+        assert not machine.may_go_first()
+    process.kill()
+    machine.may_go_first.cache_clear()
 
 
 def test_the_way_it_ended_is_told_apart_from_our_killing_it() -> None:

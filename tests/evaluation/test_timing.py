@@ -60,13 +60,18 @@ def test_of_several_processes_the_interval_holds_the_truth_although_each_favours
 
 
 def test_a_plan_spends_its_budget_and_never_less_than_a_few_pairs() -> None:
-    assert plan(2e6, 20e6, 8) == Plan(10, 1)
-    assert plan(10e6, 20e6, 8) == Plan(LEAST_PAIRS, 1)
+    assert plan(2e6, 20e6, 8, 200) == Plan(10, 1)
+    assert plan(10e6, 20e6, 8, 200) == Plan(LEAST_PAIRS, 1)
+
+
+def test_no_more_pairs_than_are_worth_it_and_never_too_few() -> None:
+    assert plan(2e6, 200e6, 8, 30) == Plan(30, 1)
+    assert plan(2e6, 200e6, 8, 2) == Plan(LEAST_PAIRS, 1)
 
 
 def test_long_calls_are_few_and_none_only_warms_up() -> None:
-    assert plan(200e6, 20e6, 8) == Plan(FEW_PAIRS, 1, warms_up=False)
-    assert plan(20e6, 300e6, 8) == Plan(16, 1, warms_up=False)
+    assert plan(200e6, 20e6, 8, 200) == Plan(FEW_PAIRS, 1, warms_up=False)
+    assert plan(20e6, 300e6, 8, 200) == Plan(16, 1, warms_up=False)
 
 
 def test_the_interval_over_few_pairs_holds_the_truth_as_often_as_it_says() -> None:
@@ -75,9 +80,29 @@ def test_the_interval_over_few_pairs_holds_the_truth_as_often_as_it_says() -> No
     assert sum(low <= 1.2 <= high for _, low, high in found) >= 180
 
 
+def test_a_neighbour_in_two_of_many_processes_bends_nothing() -> None:
+    calm = [noisy_pairs(1.2, LEAST_PAIRS, 0.02, seed) for seed in range(12)]
+    visited = [noisy_pairs(0.6, LEAST_PAIRS, 0.02, seed) for seed in range(2)] + calm[2:]
+    rng = numpy.random.default_rng(0)
+    ratio, low, high = interval(visited, rng)
+    assert ratio == pytest.approx(interval(calm, rng)[0], rel=0.02)
+    assert low <= 1.2 <= high
+    assert high / low < 1.1
+
+
+def test_the_interval_over_many_processes_holds_the_truth_as_often_as_it_says() -> None:
+    rng = numpy.random.default_rng(1)
+
+    def several(seed: int) -> list[Pairs]:
+        return [noisy_pairs(exp(log(1.2) + rng.normal(0, 0.03)), LEAST_PAIRS, 0.02, seed + i) for i in range(12)]
+
+    found = [interval(several(100 * seed), rng) for seed in range(200)]
+    assert sum(low <= 1.2 <= high for _, low, high in found) >= 180
+
+
 def test_short_calls_share_a_window_as_far_as_slots_go() -> None:
-    assert plan(10e3, 20e6, 64).count == 40
-    assert plan(1e3, 20e6, 32).count == 32
+    assert plan(10e3, 20e6, 64, 200).count == 40
+    assert plan(1e3, 20e6, 32, 200).count == 32
 
 
 def test_a_derived_speedup_is_the_product_and_less_certain_than_either() -> None:

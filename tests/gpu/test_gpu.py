@@ -39,6 +39,13 @@ def test_the_seeds_of_the_examples_pass(report: gpu.Report) -> None:
     }
 
 
+def test_kernels_in_clusters_of_blocks_pass(report: gpu.Report) -> None:
+    found = gpu.clusters(report)
+    assert {name: one.get("status", one.get("error")) for name, one in found.items()} == dict.fromkeys(
+        gpu.CLUSTERED, Status.PASSED
+    )
+
+
 @needs_toolkit
 def test_a_kernel_is_as_fast_as_itself_within_the_floor_that_is_stated(report: gpu.Report) -> None:
     tries = gpu.same(report)["tries"]
