@@ -1,7 +1,8 @@
-"""Do champions measure the same again on a loaded machine, and do equal kernels ever take the lead from each other?
+"""Do champions measure the same again, and by every judge, and do equal kernels ever take the lead from each other?
 
     python tests/benchmarks/search.py --seeds 1 --archives FOLDER      # makes the archives
     python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
+    python tests/benchmarks/reproduce.py FOLDER/*.db --judges 3        # what several judges say of the fastest of each
     python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself
 
 Each champion is measured by two judges that know nothing of each other, in fresh processes, one after the other: first
@@ -15,7 +16,7 @@ import argparse
 import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,8 @@ from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity
 from evokern.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+ROUNDS = 8
+"""How often each of several judges confirms a kernel."""
 TASKS = ("layernorm", "rmsnorm", "bias_gelu_residual")
 
 
@@ -49,6 +52,14 @@ def loaded(processes: int) -> Iterator[None]:
             process.kill()
 
 
+def confirmed(path: Path) -> tuple[Settings, list[Candidate]]:
+    """The settings of an archive's run and its confirmed kernels, the fastest first."""
+    with Archive(path) as archive:
+        settings = Settings.rebuilt(archive.history().run.settings, {})
+        found = [one for one in archive.candidates() if (one.fidelity or 0) >= Fidelity.CONFIRM and one.speedup]
+    return settings, sorted(found, key=lambda one: -(one.speedup or 0.0))
+
+
 def measured(settings: Settings, candidates: Sequence[Candidate], busy: int) -> Iterator[tuple[Evaluation, Evaluation]]:
     """Each candidate as a champion, quiet and then loaded."""
     with (
@@ -67,10 +78,8 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
     differences, failed = [], 0
     print(f"| task | candidate | over best, quiet | over best beside {busy} | difference |\n|---|---|---|---|---|")
     for path in archives:
-        with Archive(path) as archive:
-            settings = Settings.rebuilt(archive.history().run.settings, {})
-            confirmed = [one for one in archive.candidates() if (one.fidelity or 0) >= Fidelity.CONFIRM and one.speedup]
-        fastest = sorted(confirmed, key=lambda one: -(one.speedup or 0.0))[:count]
+        settings, fastest = confirmed(path)
+        fastest = fastest[:count]
         for one, (first, second) in zip(fastest, measured(settings, fastest, busy), strict=True):
             before, after = first.speedup(), second.speedup()
             if before is None or after is None:
@@ -89,6 +98,32 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
             )
     print(f"\n{len(differences)} champions: median {median(differences):.1%}, largest {max(differences):.1%}")
     print(f"{failed} champions did not pass a second time")
+
+
+def compare_judges(archives: Sequence[Path], count: int) -> None:
+    """Prints what each of `count` judges that live at the same time says of one kernel, confirmed in turn."""
+    print("| task | candidate | judge | over best, each time | candidate and best, ms |\n|---|---|---|---|---|")
+    for path in archives:
+        settings, (one, *_) = confirmed(path)
+        ratios: list[list[float]] = [[] for _ in range(count)]
+        took: list[list[tuple[float, float]]] = [[] for _ in range(count)]
+        with ExitStack() as stack:
+            judges = [
+                stack.enter_context(Judge(settings.task, settings.evaluation, settings.seeds[0])) for _ in range(count)
+            ]
+            for turn in range(ROUNDS * count):
+                evaluation = judges[turn % count].evaluate(one.child.kernel, Fidelity.CONFIRM)
+                for timed in evaluation.measurements[:1]:
+                    best = min(timed.speedups, key=lambda over: over.baseline_latency_ns)
+                    ratios[turn % count].append(best.ratio)
+                    took[turn % count].append((timed.latency_ns / 1e6, best.baseline_latency_ns / 1e6))
+        for number in range(count):
+            times = (median(column) for column in zip(*took[number], strict=True))
+            print(
+                f"| {settings.task.name} | {one.id} | {number} | {' '.join(f'{x:.2f}' for x in ratios[number])} | "
+                f"{' and '.join(f'{x:.2f}' for x in times)} |",
+                flush=True,
+            )
 
 
 def equals(tries: int, busy: int) -> None:
@@ -114,9 +149,12 @@ def main() -> None:
     parser.add_argument("archives", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=5, help="kernels of each archive")
     parser.add_argument("--load", type=int, default=1, help="processes that compute meanwhile")
+    parser.add_argument("--judges", type=int, metavar="COUNT", help="judges that confirm the fastest kernel in turn")
     parser.add_argument("--equals", type=int, metavar="TRIES", help="a kernel against itself, so often")
     options = parser.parse_args()
-    if options.archives:
+    if options.judges:
+        compare_judges(options.archives, options.judges)
+    elif options.archives:
         reproduce(options.archives, options.count, options.load)
     if options.equals:
         equals(options.equals, options.load)
