@@ -30,7 +30,7 @@ from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, 
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, PACEMAKER, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, derived, hopeless, speedup
+from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, decided, derived, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
@@ -239,7 +239,7 @@ class Judge:
             return measured
         few = Plan(DUEL_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)
         several: list[Pairs] = []
-        while len(several) < DUELS and not hopeless(several):
+        while len(several) < DUELS and not decided(several):
             try:
                 with self.bench.runner(CANDIDATE, artefact) as own, self.bench.runner(HOLDER, other_artefact) as other:
                     several.append(sum(self.bench.duel(own, other, shape, few, tally), Pairs()))

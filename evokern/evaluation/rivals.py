@@ -20,7 +20,17 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import LEAST_PAIRS, LONG_CALL_NS, Pairs, Plan, derived, inverted, noise_floor, speedup
+from evokern.evaluation.timing import (
+    FEW_PAIRS,
+    LEAST_PAIRS,
+    LONG_CALL_NS,
+    Pairs,
+    Plan,
+    derived,
+    inverted,
+    noise_floor,
+    speedup,
+)
 from evokern.evaluation.worker import Fallen
 from evokern.outcome import Speedup
 from evokern.settings import EvaluationSettings
@@ -107,7 +117,7 @@ class Rivals:
         now = self.call_ns(self.screened(shape), shape)
         if now < LONG_CALL_NS or latency_ns * PACEMAKER_ADVANTAGE > now:
             return
-        met, plan = self.names(shape)[0], Plan(LEAST_PAIRS, 1, warms_up=False)
+        met, plan = self.names(shape)[0], Plan(FEW_PAIRS, 1, warms_up=False)
         with ExitStack() as undo:
             try:
                 worker = undo.enter_context(self._bench.runner(PACEMAKER, artefact))

@@ -28,6 +28,7 @@ MANY = 10
 """Processes of which some may be left out."""
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
+CLEARLY_FASTER = 1.5
 DUEL_PAIRS = 4
 """Pairs of windows in each of them: processes tell, not calls."""
 STUDENT_95 = (
@@ -120,12 +121,17 @@ def _student(values: numpy.ndarray, centre: float) -> tuple[float, float, float]
     return exp(centre), exp(centre - half), exp(centre + half)
 
 
-def hopeless(processes: Sequence[Pairs]) -> bool:
-    """Whether a challenger has lost already: it was slower in each of two processes or more.
+def decided(processes: Sequence[Pairs]) -> bool:
+    """Whether more processes would not change who wins a duel: the challenger was slower in each of two or more, or
+    `CLEARLY_FASTER` in each of three or more, which agree.
 
-    Ending a duel early where it is lost, and never where it is won, makes no winner that is none.
+    Equal kernels are that far apart in no process, let alone in three of one mind: ending early makes no winner that is
+    none.
     """
-    return len(processes) >= 2 and all(float(numpy.median(pairs.log_ratios)) < 0 for pairs in processes)
+    medians = [float(numpy.median(pairs.log_ratios)) for pairs in processes]
+    lost = len(medians) >= 2 and max(medians) < 0
+    won = len(medians) >= 3 and min(medians) > log(CLEARLY_FASTER)
+    return lost or (won and max(medians) - min(medians) < log(CLEARLY_FASTER) / 4)
 
 
 def speedup(baseline: str, processes: Sequence[Pairs], rng: numpy.random.Generator) -> Speedup:

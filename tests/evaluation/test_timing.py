@@ -10,8 +10,8 @@ from evokern.evaluation.timing import (
     LEAST_PAIRS,
     Pairs,
     Plan,
+    decided,
     derived,
-    hopeless,
     interval,
     inverted,
     noise_floor,
@@ -125,10 +125,18 @@ def test_a_bridge_leads_back_to_where_it_came_from() -> None:
 
 def test_a_duel_is_lost_after_two_slower_processes_and_never_after_one_or_a_faster_one() -> None:
     slower, faster = Pairs((2.0, 2.0), (1.9, 1.8)), Pairs((2.0, 2.0), (2.1, 2.2))
-    assert hopeless([slower, slower])
-    assert not hopeless([slower])
-    assert not hopeless([slower, faster])
-    assert not hopeless([])
+    assert decided([slower, slower])
+    assert not decided([slower])
+    assert not decided([slower, faster])
+    assert not decided([])
+
+
+def test_a_duel_is_won_early_only_where_three_processes_say_that_it_is_not_close() -> None:
+    far, near = Pairs((2.0, 2.0), (3.2, 3.4)), Pairs((2.0, 2.0), (2.8, 2.8))
+    assert decided([far, far, far])
+    assert not decided([far, far, Pairs((2.0, 2.0), (6.0, 6.0))]), "they don't agree how far"
+    assert not decided([far, far])
+    assert not decided([far, far, near])
 
 
 def test_the_noise_floor_covers_a_bias_of_identical_code() -> None:
