@@ -30,7 +30,7 @@ from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, 
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, PACEMAKER, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUEL_PAIRS, DUELS, Pairs, Plan, decided, derived, speedup
+from evokern.evaluation.timing import DUEL_PAIRS, DUELS, LONG_DUEL_PAIRS, Pairs, Plan, decided, derived, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
@@ -237,7 +237,8 @@ class Judge:
         other_artefact, shape = self.rig.artefact(holder), measured.shape
         if isinstance(other_artefact, Evidence):
             return measured
-        few = Plan(DUEL_PAIRS, self.bench.plan(shape, measured.latency_ns, 0.0).count)
+        least = self.bench.plan(shape, measured.latency_ns, 0.0)
+        few = replace(least, pairs=DUEL_PAIRS if least.warms_up else LONG_DUEL_PAIRS)
         several: list[Pairs] = []
         while len(several) < DUELS and not decided(several):
             try:

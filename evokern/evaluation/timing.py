@@ -29,8 +29,8 @@ MANY = 10
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
 CLEARLY_FASTER = 1.5
-DUEL_PAIRS = 4
-"""Pairs of windows in each of them: processes tell, not calls."""
+DUEL_PAIRS, LONG_DUEL_PAIRS = 4, 2
+"""Pairs of windows in each of them, and of long calls: processes tell, not calls."""
 STUDENT_95 = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
     *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045),
