@@ -29,6 +29,7 @@ MANY = 10
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
 CLEARLY_FASTER = 1.5
+"""So many times faster in each process of a duel is no matter of chance."""
 DUEL_PAIRS, LONG_DUEL_PAIRS = 4, 2
 """Pairs of windows in each of them, and of long calls: processes tell, not calls."""
 STUDENT_95 = (

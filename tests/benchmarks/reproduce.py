@@ -15,9 +15,11 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -29,8 +31,8 @@ from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity
 from evokern.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROUNDS = 8
-"""How often each of several judges confirms a kernel."""
+ROUNDS = 4
+"""How often each of several judges confirms a kernel, alone and beside others."""
 TASKS = ("layernorm", "rmsnorm", "bias_gelu_residual")
 
 
@@ -100,30 +102,23 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
     print(f"{failed} champions did not pass a second time")
 
 
-def compare_judges(archives: Sequence[Path], count: int) -> None:
+def compare_judges(archives: Sequence[Path], count: int, busy: int) -> None:
     """Prints what each of `count` judges that live at the same time says of one kernel, confirmed in turn."""
-    print("| task | candidate | judge | over best, each time | candidate and best, ms |\n|---|---|---|---|---|")
+    print(f"| task | candidate | judge | over best, each time | the same beside {busy} |\n|---|---|---|---|---|")
     for path in archives:
         settings, (one, *_) = confirmed(path)
-        ratios: list[list[float]] = [[] for _ in range(count)]
-        took: list[list[tuple[float, float]]] = [[] for _ in range(count)]
+        found: dict[tuple[int, int], list[str]] = defaultdict(list)
         with ExitStack() as stack:
             judges = [
                 stack.enter_context(Judge(settings.task, settings.evaluation, settings.seeds[0])) for _ in range(count)
             ]
-            for turn in range(ROUNDS * count):
-                evaluation = judges[turn % count].evaluate(one.child.kernel, Fidelity.CONFIRM)
-                for timed in evaluation.measurements[:1]:
-                    best = min(timed.speedups, key=lambda over: over.baseline_latency_ns)
-                    ratios[turn % count].append(best.ratio)
-                    took[turn % count].append((timed.latency_ns / 1e6, best.baseline_latency_ns / 1e6))
+            for _, load, (number, judge) in product(range(ROUNDS), (0, busy), enumerate(judges)):
+                with loaded(load):
+                    evaluation = judge.evaluate(one.child.kernel, Fidelity.CONFIRM)
+                found[number, load].append(f"{evaluation.speedup() or 0.0:.2f}")
         for number in range(count):
-            times = (median(column) for column in zip(*took[number], strict=True))
-            print(
-                f"| {settings.task.name} | {one.id} | {number} | {' '.join(f'{x:.2f}' for x in ratios[number])} | "
-                f"{' and '.join(f'{x:.2f}' for x in times)} |",
-                flush=True,
-            )
+            ratios = " | ".join(" ".join(found[number, load]) for load in (0, busy))
+            print(f"| {settings.task.name} | {one.id} | {number} | {ratios} |", flush=True)
 
 
 def equals(tries: int, busy: int) -> None:
@@ -153,7 +148,7 @@ def main() -> None:
     parser.add_argument("--equals", type=int, metavar="TRIES", help="a kernel against itself, so often")
     options = parser.parse_args()
     if options.judges:
-        compare_judges(options.archives, options.judges)
+        compare_judges(options.archives, options.judges, options.load)
     elif options.archives:
         reproduce(options.archives, options.count, options.load)
     if options.equals:
