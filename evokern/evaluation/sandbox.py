@@ -100,7 +100,7 @@ class Process:
             return
         with suppress(OSError):  # it died: whoever waits for it will see
             for thread in os.listdir(f"/proc/{self.pid}/task"):
-                os.sched_setscheduler(int(thread), os.SCHED_FIFO, os.sched_param(1))
+                os.sched_setscheduler(int(thread), os.SCHED_RR, os.sched_param(1))  # in turn with its own kind
         with machine.going_first(2):
             yield
 
