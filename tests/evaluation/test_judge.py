@@ -13,7 +13,7 @@ import pytest
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
 from evokern.evaluation.messages import REPLY, Judged
-from evokern.evaluation.timing import DUEL_PAIRS, DUELS
+from evokern.evaluation.timing import DUEL_PAIRS
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
 from evokern.settings import EvaluationSettings
@@ -138,8 +138,8 @@ def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge:
     lost = judge.evaluate(slower, Fidelity.CONFIRM, Kernel(HONEST)).measurements[0].over(HOLDER)
     assert won is not None
     assert lost is not None
-    assert len(won.candidate_samples_ns) == DUELS * DUEL_PAIRS
-    assert len(lost.candidate_samples_ns) < len(won.candidate_samples_ns)
+    assert len(won.candidate_samples_ns) == 3 * DUEL_PAIRS, "far faster in three processes"
+    assert len(lost.candidate_samples_ns) < len(won.candidate_samples_ns), "slower in two"
     fallen = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(before("std::abort();")))
     assert fallen.status is Status.PASSED
     assert fallen.measurements[0].over(HOLDER) is None
