@@ -61,7 +61,7 @@ class Batches:
         return batch
 
     def verify(self, batch: list[Candidate]) -> Iterator[Candidate]:
-        """The batch with its verdicts, in order. Compilers run beside the judge; before it if they disturb it."""
+        """The batch with its verdicts, in order. Compilers run beside the judge; before it if it needs every core."""
         generation = self._records.generation
         earlier = tuple(one for one in self._records.history() if one.generation < generation)
         known = {one.child.kernel.normal_hash: one.id for one in earlier}

@@ -45,9 +45,8 @@ class Verification:
         cores, waiting = machine.usable_cores(), settings.search.in_flight if settings.verification.models else 0
         self._cores = threading.BoundedSemaphore(cores)
         self._threads = ThreadPoolExecutor(max_workers=cores + waiting, thread_name_prefix="verify")
-        every_core = settings.evaluation.threads in (0, machine.usable_cores())
-        self.disturbs_the_judge = every_core and not machine.may_go_first()
-        """Kernels are timed on every core and don't go first there, so that compilers have to wait meanwhile."""
+        self.disturbs_the_judge = settings.evaluation.threads in (0, machine.usable_cores())
+        """Kernels are timed on every core, so that compilers have to wait meanwhile."""
 
     def begin(
         self, candidate: Candidate, known: Mapping[str, int], history: tuple[Candidate, ...]
