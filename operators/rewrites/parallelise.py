@@ -1,4 +1,4 @@
-"""Runs the iterations of a loop on several threads: ``#pragma omp parallel for``."""
+"""Runs the iterations of a loop on several threads: ``#pragma omp parallel for``, with a schedule to be tuned."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from evokern.syntax import Edit, Loop, Syntax, is_pragma
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_parallel, pragma_before
+from ._tunables import declare
 
 _INNER_WEIGHT = 1 / 8
 """Of a loop inside one that can be parallelised as well: threads would meet again in each iteration of that one."""
-_SCHEDULES = ("static", "static, 1", "static, 16", "dynamic, 1", "dynamic, 8", "dynamic, 64", "guided")
+_SCHEDULES = ("static, 1", "static, 16", "dynamic, 1", "dynamic, 8", "dynamic, 64", "guided, 1")
+_KINDS, _CHUNKS = ("static", "dynamic", "guided"), ("1", "2", "4", "8", "16", "32", "64", "256")
 
 
 class Parallelise(LoopRewrite):
@@ -39,7 +41,11 @@ class Parallelise(LoopRewrite):
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
         syntax, loop = at.syntax, at.loop
         collapse = "" if chosen["collapse"] == "1" else f" collapse({chosen['collapse']})"
-        return [pragma_before(syntax, loop, f"omp parallel for{collapse} schedule({chosen['schedule']})")]
+        kind, chunk = chosen["schedule"].split(", ")
+        schedule, of_kinds = declare(syntax, "SCHEDULE", kind, _KINDS)
+        size, of_chunks = declare(syntax, "CHUNK", chunk, _CHUNKS)
+        pragma = f"omp parallel for{collapse} schedule({schedule}, {size})"
+        return [of_kinds, of_chunks, pragma_before(syntax, loop, pragma)]
 
 
 def _only_loop(syntax: Syntax, loop: Loop) -> Loop | None:

@@ -24,7 +24,7 @@ extern "C" void kernel(const float* x, const float* w, const float* s, float* y,
 STREAM = step("streaming_stores", "m/n[y]", tile="64")
 RECIPES = {
     "streamed": (STREAM,),
-    "streamed in parallel": (STREAM, step("parallelise", "m[y]", schedule="static", collapse="1")),
+    "streamed in parallel": (STREAM, step("parallelise", "m[y]", schedule="static, 16", collapse="1")),
     "prefetched": (
         STREAM,
         step("prefetch", "m/n[y_tile]", distance="1024"),

@@ -41,7 +41,8 @@ def test_stages_are_loops_of_their_own() -> None:
     assert "decay_tile[n - n_block] = decay;" in after
     assert "const float decay = decay_tile[n - n_block];" in after
     assert labels("stage", after, TASK) == []
-    assert "omp parallel for" in rewritten(after, TASK, step("parallelise", "m[y]", schedule="static", collapse="1"))
+    parallel = step("parallelise", "m[y]", schedule="static, 16", collapse="1")
+    assert "omp parallel for" in rewritten(after, TASK, parallel)
 
 
 @pytest.mark.parametrize(
