@@ -92,7 +92,7 @@ class Judge:
                 if fidelity is Fidelity.CONFIRM and holder is not None:
                     measurements = tuple(self._against(holder, artefact, one, tally) for one in measurements)
                 for one in measurements if fidelity is Fidelity.CONFIRM else ():
-                    self.rivals.pace(artefact, one.shape, one.latency_ns)
+                    self.rivals.pace(artefact, one)
             except Fallen as fall:
                 if fall.worker != CANDIDATE:
                     raise

@@ -1,14 +1,12 @@
 """What candidates are timed against: the yardstick (a kernel), eager PyTorch and `torch.compile`; and an A/A run.
 
 In a search, candidates meet one of them only, and what that one is worth against the others is measured here
-once. Where all of them are slow, a confirmed kernel that is far faster takes over: the pacemaker. Every rival is
-frozen except in its own windows.
+once. A confirmed kernel that is faster takes over: the pacemaker. Every rival is frozen except in its own windows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from math import log
@@ -21,9 +19,7 @@ from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
 from evokern.evaluation.rig import Artefact, Worker
 from evokern.evaluation.timing import (
-    FEW_PAIRS,
     LEAST_PAIRS,
-    LONG_CALL_NS,
     Pairs,
     Plan,
     derived,
@@ -32,7 +28,7 @@ from evokern.evaluation.timing import (
     speedup,
 )
 from evokern.evaluation.worker import Fallen
-from evokern.outcome import Speedup
+from evokern.outcome import HOLDER, Measurement, Speedup
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
@@ -42,8 +38,10 @@ LOOKS = 2
 """How often a baseline is measured again that does not cost what it used to, or a ratio that does not repeat."""
 AGREEMENT = 0.1
 """How far apart the logarithms of two ratios may be that say the same."""
-PACEMAKER_ADVANTAGE = 2
-"""How many times faster a confirmed kernel must be than whom candidates meet so far to take over from it."""
+PACEMAKER_ADVANTAGE = 1.25
+"""How many times faster a confirmed kernel must be than the kernel that candidates meet so far to take over from it."""
+PEER_ADVANTAGE = 0.5
+"""The same, than PyTorch: a kernel that is half as fast is the better rival."""
 CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
 
 
@@ -54,7 +52,7 @@ class Pacemaker:
     worker: Worker
     call_ns: float
     over: tuple[Speedup, ...]
-    """Itself against every other rival."""
+    """Itself against every other rival, when it was confirmed."""
 
 
 class Rivals:
@@ -108,31 +106,24 @@ class Rivals:
         """The rival that candidates of a search meet at `shape`."""
         return PACEMAKER if shape_label(shape) in self._pace else self.names(shape)[0]
 
-    def pace(self, artefact: Artefact, shape: Shape, latency_ns: float) -> None:
-        """Makes a kernel that was just confirmed the pacemaker at `shape`, if it is far faster than whom candidates
-        meet and that one's calls are long: they are most of what a screen costs then.
+    def pace(self, artefact: Artefact, measured: Measurement) -> None:
+        """Makes a kernel that was just confirmed the pacemaker at a shape, if it is faster than whom candidates meet.
 
-        Screens only follow it. Whatever leads or is announced meets PyTorch and the leader directly.
+        A kernel suffers from neighbours what candidates suffer: readings of one candidate over a kernel like itself
+        repeat within 3 %, over PyTorch or over one that uses a single thread within 10 %. Screens only follow it.
+        Whatever leads or is announced meets PyTorch and the leader directly.
         """
-        now = self.call_ns(self.screened(shape), shape)
-        if now < LONG_CALL_NS or latency_ns * PACEMAKER_ADVANTAGE > now:
+        shape, met = measured.shape, self.screened(measured.shape)
+        advantage = PACEMAKER_ADVANTAGE if met in (YARDSTICK, PACEMAKER) else PEER_ADVANTAGE
+        if measured.latency_ns * advantage > self.call_ns(met, shape):
             return
-        met, plan = self.names(shape)[0], Plan(FEW_PAIRS, 1, warms_up=False)
-        with ExitStack() as undo:
-            try:
-                worker = undo.enter_context(self._bench.runner(PACEMAKER, artefact))
-                pairs = sum(self._bench.duel(worker, self._workers[met], shape, plan, Tally()), Pairs())
-            except Fallen as fall:
-                if fall.worker != PACEMAKER:
-                    raise
-                return
-            if len(pairs) == 0:
-                return
-            undo.pop_all()
-        own = speedup(met, [pairs], self._bench.rng)
+        try:
+            worker = self._bench.runner(PACEMAKER, artefact)
+        except Fallen:
+            return
         self.dismiss(shape)
-        over = (own, *(derived(own, one) for one in self._over[shape_label(shape)]))
-        self._pace[shape_label(shape)] = Pacemaker(worker, latency_ns, over)
+        over = tuple(one for one in measured.speedups if one.baseline != HOLDER)
+        self._pace[shape_label(shape)] = Pacemaker(worker, measured.latency_ns, over)
 
     def dismiss(self, shape: Shape) -> None:
         """Goes back to the rivals that were there at first."""

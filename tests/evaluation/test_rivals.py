@@ -16,7 +16,7 @@ from evokern.evaluation.rig import Artefact, Worker
 from evokern.evaluation.rivals import CANDIDATE, PACEMAKER
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Evidence, Fidelity, Speedup, Status
+from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Speedup, Status
 from tests.evaluation.test_judge import HONEST, SETTINGS, TASK
 
 FAST = Kernel(HONEST)
@@ -24,10 +24,10 @@ FAST = Kernel(HONEST)
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[Judge]:
-    """To which every call is long and every kernel far faster."""
+    """To which every kernel is far faster."""
     with pytest.MonkeyPatch.context() as patch, torch.no_grad():
-        patch.setattr(rivals, "LONG_CALL_NS", 0)
         patch.setattr(rivals, "PACEMAKER_ADVANTAGE", 0)
+        patch.setattr(rivals, "PEER_ADVANTAGE", 0)
         found = Judge(Open(TASK, SETTINGS, "cpp", FAST))
         try:
             yield found
@@ -41,27 +41,31 @@ def judge(opened: Judge) -> Judge:
     return opened
 
 
-def met(evaluation: Evaluation) -> Speedup:
-    """The speed-up over whom the kernel met."""
+def met(evaluation: Evaluation, but: str = "") -> Speedup:
+    """The speed-up over whom the kernel met, `but` that one."""
     assert evaluation.status is Status.PASSED, evaluation.evidence
-    (direct,) = (one for one in evaluation.measurements[0].speedups if one.direct)
+    (direct,) = (one for one in evaluation.measurements[0].speedups if one.direct and one.baseline != but)
     return direct
 
 
-def test_a_confirmed_kernel_that_is_far_faster_sets_the_pace_of_screens_only(judge: Judge) -> None:
+def test_a_confirmed_kernel_that_is_faster_sets_the_pace_of_screens_only(judge: Judge) -> None:
     assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
-    assert met(judge.evaluate(FAST, Fidelity.CONFIRM)).baseline == "eager"
+    own = judge.evaluate(FAST, Fidelity.CONFIRM, FAST)
+    assert met(own, HOLDER).baseline == "eager"
     after = judge.evaluate(FAST, Fidelity.SCREEN)
     assert met(after).baseline == PACEMAKER
-    for bridge in judge.rivals.over(PACEMAKER, TASK.time[0]):
-        assert after.speedup(bridge.baseline) == pytest.approx(met(after).ratio * bridge.ratio)
+    over = {one.baseline: one.ratio for one in own.measurements[0].speedups if one.baseline != HOLDER}
+    for baseline, ratio in over.items():
+        assert after.speedup(baseline) == pytest.approx(met(after).ratio * ratio)
+    assert {one.baseline for one in after.measurements[0].speedups} == {PACEMAKER, *over}
     confirmed = judge.evaluate(FAST, Fidelity.CONFIRM)
     assert met(confirmed).baseline == "eager"
     assert PACEMAKER not in {one.baseline for one in confirmed.measurements[0].speedups}
 
 
-def test_one_that_is_not_far_faster_does_not(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_not_faster_does_not(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "PACEMAKER_ADVANTAGE", float("inf"))
+    monkeypatch.setattr(rivals, "PEER_ADVANTAGE", float("inf"))
     judge.evaluate(FAST, Fidelity.CONFIRM)
     assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
 
