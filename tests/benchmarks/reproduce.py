@@ -3,6 +3,7 @@
     python tests/benchmarks/search.py --seeds 1 --archives FOLDER      # makes the archives
     python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
     python tests/benchmarks/reproduce.py FOLDER/*.db --judges 3        # what several judges say of the fastest of each
+    python tests/benchmarks/reproduce.py FOLDER/*.db --screens 6       # how far screens of one kernel lie apart
     python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself
 
 Each champion is measured by two judges that know nothing of each other, in fresh processes, one after the other: first
@@ -20,8 +21,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import product
+from math import log
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median, stdev
 
 from evokern.evaluation.client import Judge
 from evokern.history import Archive
@@ -121,6 +123,23 @@ def compare_judges(archives: Sequence[Path], count: int, busy: int) -> None:
             print(f"| {settings.task.name} | {one.id} | {number} | {ratios} |", flush=True)
 
 
+def compare_screens(archives: Sequence[Path], count: int, times: int) -> None:
+    """Prints how far apart `times` screens of one kernel lie, before one of `count` kernels is confirmed and after."""
+    print("| task | met | kernels | screens of each | spread of one kernel's |\n|---|---|---|---|---|")
+    for path in archives:
+        settings, fastest = confirmed(path)
+        kernels = [one.child.kernel for one in fastest[:count]]
+        with Judge(settings.task, settings.evaluation, settings.seeds[0]) as judge:
+            for _ in range(2):
+                screens = [[judge.evaluate(kernel, Fidelity.SCREEN) for kernel in kernels] for _ in range(times)]
+                logs = [[log(one.speedup() or 1.0) for one in several] for several in zip(*screens, strict=True)]
+                spread = fmean(stdev(several) for several in logs)
+                met = {over.baseline for one in screens[-1] for over in one.measurements[0].speedups if over.direct}
+                cells = (settings.task.name, ", ".join(sorted(met)), len(kernels), times, f"{spread:.1%}")
+                print(f"| {' | '.join(map(str, cells))} |", flush=True)
+                judge.evaluate(kernels[0], Fidelity.CONFIRM)
+
+
 def equals(tries: int, busy: int) -> None:
     """Prints how often a kernel took the lead from itself."""
     print("| task | tries | false wins | ratios |\n|---|---|---|---|")
@@ -145,10 +164,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=5, help="kernels of each archive")
     parser.add_argument("--load", type=int, default=1, help="processes that compute meanwhile")
     parser.add_argument("--judges", type=int, metavar="COUNT", help="judges that confirm the fastest kernel in turn")
+    parser.add_argument("--screens", type=int, metavar="TIMES", help="how often each kernel is screened")
     parser.add_argument("--equals", type=int, metavar="TRIES", help="a kernel against itself, so often")
     options = parser.parse_args()
     if options.judges:
         compare_judges(options.archives, options.judges, options.load)
+    elif options.screens:
+        compare_screens(options.archives, options.count, options.screens)
     elif options.archives:
         reproduce(options.archives, options.count, options.load)
     if options.equals:

@@ -1,13 +1,12 @@
 """How much of a kernel's space must be tried to come near its best point: by `tune`, and by others.
 
     python tests/benchmarks/tuning.py check                 # the default of each kernel: right, and how many points
-    python tests/benchmarks/tuning.py measure [KERNEL ...]  # every legal point: 90 minutes; writes tunable/*.json
+    python tests/benchmarks/tuning.py measure [KERNEL ...]  # every legal point: adds a pass to tunable/*.json
     python tests/benchmarks/tuning.py compare               # replays strategies on what was measured: tuning.md
 
-A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best. Every
-point is screened once; the fastest, else the luckiest, are screened again, and their speed is the geometric mean. The
-two strategies of Kernel Tuner replay the same tables in its own simulation mode, with the same constraints;
-`pip install kernel-tuner` first.
+A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best. Where a
+kernel was measured in several passes, a point's speed is their median. The two strategies of Kernel Tuner
+replay the same tables in its own simulation mode, with the same constraints; `pip install kernel-tuner` first.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ import random
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import exp, log
 from pathlib import Path
-from statistics import fmean, median
+from statistics import median
 
 import numpy
 
@@ -47,8 +46,6 @@ SEEDS = 20
 SHARE = 0.1
 """Of the points that a strategy may try."""
 NEAR = 0.05
-LEADING, AGAIN = 0.1, 2
-"""This share of the points, the fastest, are screened so often again."""
 DRAWN = 500
 KERNEL_TUNER = ("genetic_algorithm", "dual_annealing")
 STRATEGIES = ("tune", "random", "optuna on the raw space", *KERNEL_TUNER)
@@ -69,14 +66,10 @@ class Subject:
 
     def measured(self) -> dict[Point, float | None]:
         """Point → speed-up over the kernel's own first point; None where the kernel failed."""
-        readings = json.loads(self.file.read_text())["speedups"]
-        return {point: _mean(values) for point, values in zip(self.points, readings, strict=True)}
-
-
-def _mean(speedups: Sequence[float | None]) -> float | None:
-    """Geometric; None where a kernel failed once."""
-    logarithms = [log(one) for one in speedups if one]
-    return exp(fmean(logarithms)) if len(logarithms) == len(speedups) else None
+        passes = json.loads(self.file.read_text())["speedups"]
+        by_point = zip(*passes, strict=True)
+        read = zip(self.points, by_point, strict=True)
+        return {point: median(speedups) if all(speedups) else None for point, speedups in read}
 
 
 def subjects(names: list[str]) -> Iterator[Subject]:
@@ -100,33 +93,28 @@ def check(subject: Subject) -> None:
 
 
 def measure(subject: Subject) -> None:
-    """Every legal point at SCREEN, in random orders, once all are compiled: nothing else works while one is timed.
+    """Every legal point at SCREEN, in a random order, once all are compiled: nothing else works while one is timed.
 
     They meet the kernel's own first point: readings of a point over that differ by 3 %, over PyTorch by 10 %.
     """
     kernels = {point: at(subject.kernel, point) for point in subject.points}
-    task, ends, rng = subject.settings.task, Counter[str](), random.Random(0)
+    task, ends = subject.settings.task, Counter[str]()
     with ThreadPoolExecutor(usable_cores()) as compilers:
         list(compilers.map(lambda kernel: Cpp().compile(kernel, task), kernels.values()))
     print(f"{subject.name}: {len(kernels)} points compiled", flush=True)
-    readings: dict[Point, list[float | None]] = {point: [] for point in subject.points}
+    known = json.loads(subject.file.read_text()) if subject.file.exists() else {"speedups": []}
+    order = random.Random(len(known["speedups"])).sample(subject.points, len(subject.points))
+    speedups: dict[Point, float | None] = {}
     with Judge(task, subject.settings.evaluation, subject.kernel) as judge:
-
-        def screen(points: Sequence[Point]) -> None:
-            for point in rng.sample(points, len(points)):
-                evaluation = judge.evaluate(kernels[point], Fidelity.SCREEN)
-                over = figures.over(evaluation, YARDSTICK)
-                readings[point].append(over and over.ratio)
-                ends[str(evaluation.status)] += 1
-                if over is None:
-                    print(f"{subject.name} {dict(point)}:", *(one.reason for one in evaluation.evidence), flush=True)
-
-        screen(subject.points)
-        fastest = sorted(subject.points, key=lambda point: readings[point][0] or 0.0, reverse=True)
-        for _ in range(AGAIN):
-            screen(fastest[: int(LEADING * len(fastest))])
-    rounded = [[speed and round(speed, 4) for speed in readings[point]] for point in subject.points]
-    subject.file.write_text(json.dumps({"speedups": rounded}) + "\n")
+        for point in order:
+            evaluation = judge.evaluate(kernels[point], Fidelity.SCREEN)
+            over = figures.over(evaluation, YARDSTICK)
+            speedups[point] = over and over.ratio
+            ends[str(evaluation.status)] += 1
+            if over is None:
+                print(f"{subject.name} {dict(point)}:", *(one.reason for one in evaluation.evidence), flush=True)
+    known["speedups"].append([speed and round(speed, 4) for speed in map(speedups.__getitem__, subject.points)])
+    subject.file.write_text(json.dumps(known) + "\n")
     print(f"{subject.name}: {dict(ends)}", flush=True)
 
 
