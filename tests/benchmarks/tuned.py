@@ -26,7 +26,7 @@ from evokern.settings import load
 from evokern.space import legal_points
 from tests.benchmarks.search import DEFAULT, search
 
-UNTUNED = ["mutate_recipe", "crossover_recipe"]
+UNTUNED = ["mutate_recipe", "crossover_recipe", "assemble"]
 ENDLESS = 1_000_000
 
 

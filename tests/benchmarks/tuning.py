@@ -5,8 +5,8 @@
     python tests/benchmarks/tuning.py compare               # replays strategies on what was measured: tuning.md
 
 A strategy sees the screened speed of the points that it asks for, and is judged by the one that it likes best. Where a
-kernel was measured in several passes, a point's speed is their median. The two strategies of Kernel Tuner
-replay the same tables in its own simulation mode, with the same constraints; `pip install kernel-tuner` first.
+kernel was measured in several passes, a point's speed is their median. The two strategies of Kernel Tuner replay the
+same tables in its own simulation mode, with the same constraints; `pip install kernel-tuner` first.
 """
 
 from __future__ import annotations
