@@ -50,8 +50,10 @@ FLAGS = (
 STRICT_FLAGS = (
     "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds,null,return,unreachable,vla-bound,bool",
     "-fsanitize-undefined-trap-on-error",
+    "-D_GLIBCXX_ASSERTIONS",
 )
 """Undefined behaviour becomes an illegal instruction: no library is needed, and limits and confinement hold as ever.
+Containers of the standard library check their indices: what lies behind a vector is no guard page but other memory.
 Misaligned accesses are left out: processors that kernels are written for allow them, and loads of vectors use them."""
 
 _ALLOWED_FLAG = re.compile(

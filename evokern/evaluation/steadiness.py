@@ -3,7 +3,8 @@
 The judge measures with one number of threads. A kernel that counts on it, or whose threads race, can be right there and
 wrong for whoever uses it. So it meets the check cases again alone, and with more threads than there are cores, which
 also makes races more likely to show. ThreadSanitizer is left out: it does not understand libgomp's barriers and accuses
-honest kernels. AddressSanitizer is left out: it can't live with a limit of address space; buffers end at guard pages.
+honest kernels. AddressSanitizer is left out: it can't live with a limit of address space; buffers end at guard pages,
+and containers of the standard library check their indices.
 """
 
 from __future__ import annotations

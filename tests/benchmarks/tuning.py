@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import tempfile
 import warnings
 from collections import Counter
@@ -30,6 +31,7 @@ from evokern.backends.cpp import Cpp
 from evokern.evaluation.client import Judge
 from evokern.evaluation.rivals import YARDSTICK
 from evokern.kernel import Kernel
+from evokern.limits import device_limits
 from evokern.lite import lite_space
 from evokern.machine import usable_cores
 from evokern.outcome import Fidelity
@@ -37,7 +39,7 @@ from evokern.point import at
 from evokern.report import figures
 from evokern.settings import Settings, load
 from evokern.space import legal_points, misdeclared
-from evokern.tunable import Point, value_of
+from evokern.tunable import Point, declarations, value_of
 from evokern.tune import Trial, next_point
 
 FOLDER = Path(__file__).parent / "tunable"
@@ -180,10 +182,17 @@ def _kernel_tuner(
         cache.write_text(json.dumps(head | {"tune_params_keys": list(choices), "tune_params": choices, "cache": table}))
         results, _ = kernel_tuner.tune_kernel(
             "kernel", "void kernel() {}", 1, [], choices, lang="C", simulation_mode=True, cache=str(cache), quiet=True,
-            restrictions=lambda values: ",".join(str(values[name]) for name in choices) in table,
+            restrictions=_constraints(subject),
             strategy=strategy, strategy_options={"max_fevals": budget},
         )  # fmt: skip
-    return [1 / one["time"] for one in results if isinstance(one["time"], float)]
+    return [1 / one["time"] for one in results[:budget] if isinstance(one["time"], float)]
+
+
+def _constraints(subject: Subject) -> list[str]:
+    """What the kernel declares, with numbers for all that is not tuned."""
+    known = {**device_limits(subject.kernel.language), **subject.settings.task.time[0]}
+    texts = (one.text for one in declarations(subject.kernel.source).constraints)
+    return [re.sub(r"[A-Za-z_]\w*", lambda name: str(known.get(name[0], name[0])), text) for text in texts]
 
 
 def compare(subject: Subject) -> None:
