@@ -33,10 +33,10 @@ OVERFLOWS = f"""
     }}
 }}
 """
-VECTOR = f"""
+BEHIND_A_VECTOR = f"""
 {SIGNATURE} {{
     std::vector<float> scaled(N);
-    for (int64_t n = 0; n < LENGTH; ++n) scaled[n] = n < N ? a * x[n] : 0.0f;
+    for (int64_t n = 0; STEP; ++n) scaled[n] = n < N ? a * x[n] : 0.0f;
     for (int64_t n = 0; n < N; ++n) out[n] = scaled[n] + y[n];
 }}
 """
@@ -68,28 +68,23 @@ def test_one_that_asks_for_their_number_may(judge: Judge):
     assert [one.status for one in judged(judge, HALVES, DIVISOR="omp_get_num_threads()")] == [Status.PASSED] * 2
 
 
-def test_undefined_behaviour_that_did_no_harm_yet_can_not_lead(judge: Judge):
-    screened, confirmed = judged(judge, OVERFLOWS, STEP="next + 1")
+@pytest.mark.parametrize(
+    ("source", "wrong", "right", "signal"),
+    [
+        (OVERFLOWS, "next + 1", "int(unsigned(next) + 1u)", "SIGILL"),
+        (BEHIND_A_VECTOR, "n <= N", "n < N", "SIGABRT"),
+    ],
+    ids=["overflow", "behind a vector"],
+)
+def test_undefined_behaviour_that_did_no_harm_yet_can_not_lead(
+    judge: Judge, source: str, wrong: str, right: str, signal: str
+):
+    screened, confirmed = judged(judge, source, STEP=wrong)
     assert screened.status is Status.PASSED
     assert confirmed.status is Status.CRASHED
     reason = confirmed.evidence[-1].reason
-    assert reason == "in a build that stops at undefined behaviour: killed by SIGILL before it was done"
-
-
-def test_the_same_arithmetic_without_overflow_may(judge: Judge):
-    assert [one.status for one in judged(judge, OVERFLOWS, STEP="int(unsigned(next) + 1u)")] == [Status.PASSED] * 2
-
-
-def test_a_write_behind_a_vector_of_its_own_that_did_no_harm_yet_can_not_lead(judge: Judge):
-    screened, confirmed = judged(judge, VECTOR, LENGTH="N + 1")
-    assert screened.status is Status.PASSED
-    assert confirmed.status is Status.CRASHED
-    reason = confirmed.evidence[-1].reason
-    assert reason == "in a build that stops at undefined behaviour: killed by SIGABRT before it was done"
-
-
-def test_one_within_it_may(judge: Judge):
-    assert [one.status for one in judged(judge, VECTOR, LENGTH="N")] == [Status.PASSED] * 2
+    assert reason == f"in a build that stops at undefined behaviour: killed by {signal} before it was done"
+    assert [one.status for one in judged(judge, source, STEP=right)] == [Status.PASSED] * 2
 
 
 @pytest.mark.parametrize("kernel", SETTINGS.seeds, ids=lambda kernel: kernel.language)
