@@ -87,11 +87,17 @@ class Bench:
         return processes, replace(plan, pairs=min(most, pairs + pairs % 2))
 
     def check(
-        self, worker: Worker, cases: Iterable[tuple[Shape, Iterable[Case]]], tally: Tally, hasty: bool = False
+        self,
+        worker: Worker,
+        cases: Iterable[tuple[Shape, Iterable[Case]]],
+        tally: Tally,
+        hasty: bool = False,
+        timeout_ns: int | None = None,
     ) -> None:
         """Runs every case, as many a go as there are slots.
 
         Args:
+            timeout_ns: of a go; by default what is allowed at its shape.
             hasty: for calls that take long: a shape's first case runs alone, and what is found wrong ends the check;
                 the tally's fraction then says little.
 
@@ -102,7 +108,7 @@ class Bench:
             slots, rest = self._slots[shape_label(shape)], iter(several)
             most = 1 if hasty else len(slots)
             while batch := list(islice(rest, most)):
-                self._go(worker, slots[: len(batch)], batch, CHECK, tally)
+                self._go(worker, slots[: len(batch)], batch, CHECK, tally, timeout_ns)
                 most = len(slots)
                 if hasty:
                     _refute(worker, tally)

@@ -17,6 +17,10 @@ from evokern.evaluation.rivals import CANDIDATE
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 
+TIMEOUT_NS = 20_000_000_000
+"""Of several calls. Threads that are more than the cores wait for each other at every barrier: an honest kernel that
+takes 0.1 s alone took 2 s beside a busy process."""
+
 
 def demand(bench: Bench, kernel: Kernel) -> None:
     """Puts `kernel` through the check cases under each condition that its rig knows.
@@ -28,7 +32,7 @@ def demand(bench: Bench, kernel: Kernel) -> None:
     for condition, start in bench.rig.conditions(kernel):
         try:
             with start(CANDIDATE) as worker:
-                bench.check(worker, cases, Tally())
+                bench.check(worker, cases, Tally(), timeout_ns=TIMEOUT_NS)
         except Fallen as fall:
             reason = f"{condition}: {fall.evidence.reason}"
             raise Fallen(CANDIDATE, fall.status, replace(fall.evidence, reason=reason)) from fall
