@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evokern.errors import EvokernError
-from evokern.evaluation import bench
+from evokern.evaluation import bench, rivals
 from evokern.evaluation.gpu import process
 from evokern.evaluation.gpu.arena import pin
 from evokern.evaluation.gpu.driver import LIBRARY
@@ -34,9 +34,17 @@ def test_an_honest_kernel_passes_and_is_timed_in_pairs(judge: Judge, judged: Ver
     assert [one.name for one in judge.baselines] == ["eager"]
 
 
-def test_a_search_meets_the_yardstick_on_the_card(judged: Verdict) -> None:
+def test_a_search_meets_the_yardstick_on_the_card_until_a_kernel_sets_the_pace(
+    judge: Judge, judged: Verdict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge.rivals.dismiss(TASK.time[0])
     (measured,) = judged("honest", Fidelity.SCREEN).measurements
     assert {over.baseline for over in measured.speedups} == {"yardstick", "eager"}
+    monkeypatch.setattr(rivals, "PACEMAKER_ADVANTAGE", 0)
+    monkeypatch.setattr(rivals, "PEER_ADVANTAGE", 0)
+    judged("honest", Fidelity.CONFIRM)
+    (measured,) = judged("honest", Fidelity.SCREEN).measurements
+    assert {over.baseline for over in measured.speedups} == {"pacemaker", "eager"}
 
 
 @pytest.mark.parametrize(
