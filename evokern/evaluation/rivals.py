@@ -109,8 +109,8 @@ class Rivals:
     def pace(self, artefact: Artefact, measured: Measurement) -> None:
         """Makes a kernel that was just confirmed the pacemaker at a shape, if it is faster than whom candidates meet.
 
-        A kernel suffers from neighbours what candidates suffer: readings of one candidate over a kernel like itself
-        repeat within 3 %, over PyTorch or over one that uses a single thread within 10 %. Screens only follow it.
+        It suffers from neighbours what candidates suffer: readings of one candidate over a kernel like itself lie 2 to
+        5 % apart, over one that uses a single thread 8 to 9 % (tests/benchmarks/judge.md). Screens only follow it.
         Whatever leads or is announced meets PyTorch and the leader directly.
         """
         shape, met = measured.shape, self.screened(measured.shape)

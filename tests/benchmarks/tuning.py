@@ -97,7 +97,7 @@ def check(subject: Subject) -> None:
 def measure(subject: Subject) -> None:
     """Every legal point at SCREEN, in a random order, once all are compiled: nothing else works while one is timed.
 
-    They meet the kernel's own first point: readings of a point over that differ by 3 %, over PyTorch by 10 %.
+    They meet the kernel's own first point, which suffers from neighbours what they suffer.
     """
     kernels = {point: at(subject.kernel, point) for point in subject.points}
     task, ends = subject.settings.task, Counter[str]()
