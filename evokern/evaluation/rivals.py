@@ -41,7 +41,7 @@ AGREEMENT = 0.1
 PACEMAKER_ADVANTAGE = 1.25
 """How many times faster a confirmed kernel must be than the kernel that candidates meet so far to take over from it."""
 PEER_ADVANTAGE = 0.5
-"""The same, than PyTorch: a kernel that is half as fast is the better rival."""
+"""The same, than PyTorch. Chosen, not derived: neighbours disturb PyTorch more than a kernel on some tasks only."""
 CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
 
 

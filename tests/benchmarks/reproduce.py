@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -129,13 +130,19 @@ def compare_screens(archives: Sequence[Path], count: int, times: int) -> None:
     for path in archives:
         settings, fastest = confirmed(path)
         kernels = [one.child.kernel for one in fastest[:count]]
+        if not kernels:
+            print(f"{path}: no kernel was confirmed there", file=sys.stderr)
+            continue
         with Judge(settings.task, settings.evaluation, settings.seeds[0]) as judge:
             for _ in range(2):
                 screens = [[judge.evaluate(kernel, Fidelity.SCREEN) for kernel in kernels] for _ in range(times)]
-                logs = [[log(one.speedup() or 1.0) for one in several] for several in zip(*screens, strict=True)]
-                spread = fmean(stdev(several) for several in logs)
-                met = {over.baseline for one in screens[-1] for over in one.measurements[0].speedups if over.direct}
-                cells = (settings.task.name, ", ".join(sorted(met)), len(kernels), times, f"{spread:.1%}")
+                read = ([one.speedup() for one in several] for several in zip(*screens, strict=True))
+                logs = ([log(speed) for speed in speeds if speed] for speeds in read)
+                spreads = [stdev(several) for several in logs if len(several) > 1]
+                timed = (one for row in screens for judged in row for one in judged.measurements)
+                met = {over.baseline for one in timed for over in one.speedups if over.direct}
+                spread = f"{fmean(spreads):.1%}" if spreads else "no kernel passed twice"
+                cells = (settings.task.name, ", ".join(sorted(met)), len(spreads), times, spread)
                 print(f"| {' | '.join(map(str, cells))} |", flush=True)
                 judge.evaluate(kernels[0], Fidelity.CONFIRM)
 

@@ -51,3 +51,11 @@ def test_twice_the_same_is_two_tunables() -> None:
 def test_blocks_of_a_tunable_size_are_independent_like_those_of_a_number() -> None:
     blocked = rewritten(SEED, TASK, step("strip_mine", "m[y]", size="8"))
     assert labels("parallelise", blocked, TASK) == ["m_block[y]", "m[y]", "m/n[y]"]
+
+
+@pytest.mark.parametrize("chosen", [("dynamic", "8"), ("guided", "1")])
+def test_the_schedule_of_a_parallel_loop_is_two_tunables_with_what_was_chosen_first(chosen: tuple[str, str]) -> None:
+    parallel = Kernel(rewritten(SEED, TASK, step("parallelise", "m[y]", schedule=", ".join(chosen), collapse="1")))
+    assert "#pragma omp parallel for schedule(SCHEDULE, CHUNK)" in parallel.source
+    assert parallel.point == (("SCHEDULE", chosen[0]), ("CHUNK", chosen[1]))
+    assert all(len(tunable.choices) > 1 for tunable in parallel.tunables)
