@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 BLOCK_SUFFIX = "_block"
 """Ends the variable of a loop over blocks (``m_block``); such loops do not count in the labels of the loops inside."""
 
+REST_SUFFIX = "_rest"
+"""Ends the variable of a loop over the few iterations that a loop over whole vectors leaves: no rewrite looks there."""
+
 TILE_SUFFIX = "_tile"
 """Ends the name of an array that holds a tile; the label of a loop that fills ``y`` finds one of ``y_tile`` too."""
 
@@ -75,6 +78,11 @@ class Loop:
         """The statements of its body, pragmas and comments included, in order."""
         return tuple(self.body.named_children) if self.body.type == "compound_statement" else (self.body,)
 
+    @property
+    def is_rest(self) -> bool:
+        """Whether it runs over what a loop over whole vectors leaves, or inside such a loop."""
+        return self.variable.endswith(REST_SUFFIX) or (self.parent is not None and self.parent.is_rest)
+
     def within(self, other: Loop) -> bool:
         """Whether `other` encloses it (a loop does not enclose itself)."""
         return self.parent is not None and (self.parent.node.id == other.node.id or self.parent.within(other))
@@ -112,11 +120,16 @@ class Syntax:
 
     def edited(self, *edits: Edit) -> Kernel:
         """The kernel after `edits`; they must not overlap (two insertions at one place keep their order)."""
-        pieces, at = [], 0
+        return Kernel(self.spliced(self.root, *edits))
+
+    def spliced(self, node: Node, *edits: Edit) -> str:
+        """The source text of `node` after `edits`, all of which lie within it."""
+        start, end = (0, len(self.source)) if node.parent is None else (node.start_byte, node.end_byte)
+        pieces = []
         for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-            pieces += [self.source[at : edit.start], edit.text.encode()]
-            at = edit.end
-        return Kernel(b"".join([*pieces, self.source[at:]]).decode())
+            pieces += [self.source[start : edit.start], edit.text.encode()]
+            start = edit.end
+        return b"".join([*pieces, self.source[start:end]]).decode()
 
     @cached_property
     def function(self) -> Node | None:
@@ -155,7 +168,8 @@ class Syntax:
         """The loop that `label` names.
 
         When no loop has this very label any more, it is the only one with the same variable that writes the same name
-        or its tile (its neighbours were fused, split or interchanged since); None when there is none, or several.
+        or its tile (its neighbours were fused, split or interchanged since), or that runs over blocks of it; None when
+        there is none, or several.
         """
         exact = next((loop for loop in self.loops if loop.label == label), None)
         if exact:
@@ -164,7 +178,9 @@ class Syntax:
         if not parts:
             return None
         variable, target = parts[1], _untiled(parts[2])
-        near = [loop for loop in self.loops if loop.variable == variable]
+        open_loops = [loop for loop in self.loops if not loop.is_rest]
+        near = [loop for loop in open_loops if loop.variable == variable]
+        near = near or [loop for loop in open_loops if loop.variable == variable + BLOCK_SUFFIX]
         near = [loop for loop in near if not target or target in map(_untiled, loop.targets)]
         return near[0] if len(near) == 1 else None
 

@@ -60,11 +60,14 @@ class LoopRewrite(ABC):
 
 
 def _is_open(syntax: Syntax, loop: Loop) -> bool:
-    """Whether lines can be put before `loop`: it begins its line, between braces, and is not collapsed into another."""
+    """Whether lines can be put before `loop`: it begins its line, between braces, and is not collapsed into another.
+
+    Loops over what whole vectors leave are closed to all: there is nothing to gain.
+    """
     block = loop.node.parent
     begins = not syntax.between(syntax.line_start(loop.node.start_byte), loop.node.start_byte).strip()
     collapsed = loop.parent is not None and has_pragma(syntax, loop.parent, "collapse(")
-    return block is not None and block.type == "compound_statement" and begins and not collapsed
+    return block is not None and block.type == "compound_statement" and begins and not collapsed and not loop.is_rest
 
 
 def offers(choices: Choices | None, chosen: Mapping[str, str]) -> bool:
