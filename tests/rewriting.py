@@ -48,6 +48,11 @@ def run(source: str, task: Task, shape: Shape, **inputs: numpy.ndarray) -> numpy
     """What the kernel writes for `inputs` (float32) into its one return."""
     artefact = Cpp().compile(Kernel(source), task)
     assert isinstance(artefact, Path), f"{artefact}\n{source}"
+    return called(artefact, task, shape, **inputs)
+
+
+def called(artefact: Path, task: Task, shape: Shape, **inputs: numpy.ndarray) -> numpy.ndarray:
+    """What a compiled kernel writes for `inputs` (float32) into its one return."""
     kernel = ctypes.CDLL(str(artefact)).kernel
     (output,) = task.returns
     result = numpy.full(output.extents(shape), numpy.nan, numpy.float32)
