@@ -19,6 +19,8 @@ _EDITS = ("insert", "alter", "remove")
 _EDIT_ODDS = (0.65, 0.2, 0.15)
 _INSERTED_ODDS = (0.4, 0.3, 0.2, 0.1)
 """How likely one, two, three or four steps are inserted at once: some only pay together (split, then vectorise)."""
+_FIRST_INSERTED_ODDS = (0.0, 0.0, 0.25, 0.25, 0.25, 0.25)
+"""The same while only seeds are known: each child then tells of many steps at once, and `assemble` tells them apart."""
 _AT_END = 0.5
 """Share of the insertions that go to the end of the recipe; the others go anywhere in it."""
 
@@ -34,8 +36,9 @@ class MutateRecipe:
         recipe = parent.child.recipe
         replay = replayer(context.task, recipe.origin.language)
         odds = rewrite_odds(replay, context.history)
+        counts = _INSERTED_ODDS if any(one.child.recipe.steps for one in context.history) else _FIRST_INSERTED_ODDS
         for _ in range(DRAWS):
-            edited = edit(recipe.origin, recipe.steps, replay, odds, context.rng)
+            edited = edit(recipe.origin, recipe.steps, replay, odds, context.rng, counts)
             if edited is None:
                 continue
             steps, idea = edited
@@ -66,12 +69,21 @@ def rewrite_odds(replay: Replayer, history: Sequence[Candidate]) -> dict[str, fl
 
 
 def edit(
-    origin: Kernel, steps: tuple[Step, ...], replay: Replayer, odds: dict[str, float], rng: numpy.random.Generator
+    origin: Kernel,
+    steps: tuple[Step, ...],
+    replay: Replayer,
+    odds: dict[str, float],
+    rng: numpy.random.Generator,
+    counts: Sequence[float] = _INSERTED_ODDS,
 ) -> tuple[tuple[Step, ...], str] | None:
-    """The steps of a recipe after one edit, and what it was; None when that edit finds nothing to do."""
+    """The steps of a recipe after one edit, and what it was; None when that edit finds nothing to do.
+
+    Args:
+        counts: how likely one, two, three ... steps are inserted, if that is the edit.
+    """
     kind = str(rng.choice(_EDITS, p=_EDIT_ODDS)) if steps else "insert"
     if kind == "insert":
-        return _insert(origin, steps, replay, odds, rng)
+        return _insert(origin, steps, replay, odds, rng, counts)
     at = int(rng.integers(len(steps)))
     if kind == "remove":
         return (*steps[:at], *steps[at + 1 :]), f"removed {steps[at]}"
@@ -81,9 +93,14 @@ def edit(
 
 
 def _insert(
-    origin: Kernel, steps: tuple[Step, ...], replay: Replayer, odds: dict[str, float], rng: numpy.random.Generator
+    origin: Kernel,
+    steps: tuple[Step, ...],
+    replay: Replayer,
+    odds: dict[str, float],
+    rng: numpy.random.Generator,
+    counts: Sequence[float],
 ) -> tuple[tuple[Step, ...], str] | None:
-    count = 1 + int(rng.choice(len(_INSERTED_ODDS), p=_INSERTED_ODDS))
+    count = 1 + int(rng.choice(len(counts), p=counts))
     at = len(steps) if rng.random() < _AT_END else int(rng.integers(len(steps) + 1))
     kernel, _ = replay.replay(origin, steps[:at])
     inserted: list[Step] = []

@@ -10,7 +10,7 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -28,9 +28,19 @@ from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
-from evokern.evaluation.rivals import CANDIDATE, PACEMAKER, YARDSTICK, Rivals
+from evokern.evaluation.rivals import CANDIDATE, ITSELF, PACEMAKER, YARDSTICK, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import DUEL_PAIRS, DUELS, LONG_DUEL_PAIRS, Pairs, Plan, decided, derived, speedup
+from evokern.evaluation.timing import (
+    DUEL_PAIRS,
+    DUELS,
+    LONG_DUEL_PAIRS,
+    Pairs,
+    Plan,
+    decided,
+    derived,
+    noise_floor,
+    speedup,
+)
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
@@ -204,7 +214,7 @@ class Judge:
     ) -> Measurement:
         """The candidate's speed at `shape`: against whom a search meets, the faster PyTorch, or everyone."""
         rivals, champion = self.rivals, fidelity is Fidelity.CHAMPION
-        met = {
+        names = {
             Fidelity.SCREEN: [rivals.screened(shape)],
             Fidelity.CONFIRM: [name for name in rivals.names(shape) if name != YARDSTICK][:1],
             Fidelity.CHAMPION: rivals.names(shape),
@@ -212,21 +222,25 @@ class Judge:
         budget_ms = self.settings.screen_ms if fidelity is Fidelity.SCREEN else self.settings.confirm_ms
         processes = (self.settings.champion_processes or self.rig.champion_processes) if champion else 1
         plans = {
-            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms, processes) for name in met[fidelity]
+            name: self.bench.plan(shape, rivals.call_ns(name, shape), budget_ms, processes) for name in names[fidelity]
         }
         speedups: list[Speedup] = []
         candidate_ns: list[float] = []
+        first_plan = next(iter(plans.values()))
+        met = plans | ({ITSELF: first_plan} if champion else {})
+        several = self._meet(artefact, met, shape, processes, tally, worker)
         for name, plan in plans.items():
-            times = 1 if rivals.is_far(name, shape) else processes
-            several = self._meet(artefact, name, shape, plan, times, tally, worker)
-            if self._too_fast(several, shape, plan) is not None:
-                several = self._meet(artefact, name, shape, plan, times, tally, None)
-                if (evidence := self._too_fast(several, shape, plan)) is not None:
+            if self._too_fast(several[name], shape, plan) is not None:
+                several |= self._meet(artefact, {name: plan}, shape, processes, tally, None)
+                if (evidence := self._too_fast(several[name], shape, plan)) is not None:
                     raise Fallen(CANDIDATE, Status.CHEATED, evidence)
-            speedups.append(speedup(name, several, self.bench.rng))
+            speedups.append(speedup(name, several[name], self.bench.rng))
             candidate_ns += speedups[-1].candidate_samples_ns
-        first, floor = speedups[0], rivals.floor(artefact, shape, next(iter(plans.values())), processes)
-        if not champion:
+        first = speedups[0]
+        if champion:
+            floor = noise_floor(several[ITSELF], self.bench.rng)
+        else:
+            floor = rivals.floor(artefact, shape, first_plan)
             speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
@@ -263,31 +277,54 @@ class Judge:
     def _meet(
         self,
         artefact: Artefact,
-        rival: str,
+        plans: Mapping[str, Plan],
         shape: Shape,
-        plan: Plan,
         processes: int,
         tally: Tally,
         worker: Worker | None,
-    ) -> list[Pairs]:
-        """`plan` against `rival` in `worker`, until that is clearly slow, or in each of `processes` fresh processes."""
+    ) -> dict[str, list[Pairs]]:
+        """Each rival's plan in `worker`, until the kernel is clearly slow, or in each of `processes` fresh processes.
+
+        Rivals take turns: a machine changes its state for seconds, and the ratio to each should see as many of them as
+        there is time for.
+        """
+        found: dict[str, list[Pairs]] = {name: [] for name in plans}
         if worker is not None:
-            found = Pairs()
-            for pair in self.bench.duel(worker, self.rivals.worker(rival, shape), shape, plan, tally):
-                found += pair
-                if found.clearly_slow:
-                    break
-            return [found]
-        processes, plan = self.bench.shared(shape, plan, processes)
-        several = []
-        for _ in range(processes):
-            with ExitStack() as stack:
-                own = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
+            for name, plan in plans.items():
+                found[name].append(self._glanced(worker, name, shape, plan, tally))
+            return found
+        rounds = {
+            name: self.bench.shared(shape, plan, 1 if self.rivals.is_far(name, shape) else processes)
+            for name, plan in plans.items()
+        }
+        for number in range(max(times for times, _ in rounds.values())):
+            for name, (times, plan) in rounds.items():
+                if number < times:
+                    found[name].append(self._in_fresh(artefact, name, shape, plan, times > 1, tally))
+        return found
+
+    def _glanced(self, worker: Worker, rival: str, shape: Shape, plan: Plan, tally: Tally) -> Pairs:
+        found = Pairs()
+        for pair in self.bench.duel(worker, self.rivals.worker(rival, shape), shape, plan, tally):
+            found += pair
+            if found.clearly_slow:
+                break
+        return found
+
+    def _in_fresh(
+        self, artefact: Artefact, rival: str, shape: Shape, plan: Plan, is_one_of_many: bool, tally: Tally
+    ) -> Pairs:
+        """`plan` in a fresh process; the other side is one, too, if it is a kernel and there are many."""
+        with ExitStack() as stack:
+            own = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
+            if rival == ITSELF:
+                other = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
+                return sum(self.bench.duel(own, other, shape, plan, None), Pairs())
+            if is_one_of_many and rival == YARDSTICK:
+                other = stack.enter_context(self.rivals.fresh_yardstick())
+            else:
                 other = self.rivals.worker(rival, shape)
-                if processes > 1 and rival == YARDSTICK:
-                    other = stack.enter_context(self.rivals.fresh_yardstick())
-                several.append(sum(self.bench.duel(own, other, shape, plan, tally), Pairs()))
-        return several
+            return sum(self.bench.duel(own, other, shape, plan, tally), Pairs())
 
 
 def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:

@@ -43,6 +43,8 @@ PACEMAKER_ADVANTAGE = 1.25
 PEER_ADVANTAGE = 0.5
 """The same, than PyTorch. Chosen, not derived: neighbours disturb PyTorch more than a kernel on some tasks only."""
 CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
+ITSELF = "itself"
+"""A second process of the candidate, as a rival: what the noise floor of a champion is measured against."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ class Rivals:
 
     def is_far(self, name: str, shape: Shape) -> bool:
         """Whether the rival is so slow that nobody needs to know the ratio to it any closer than one process tells."""
-        return self.call_ns(name, shape) > FAR * min(self.call_ns(known, shape) for known in self.names(shape))
+        return name != ITSELF and self.call_ns(name, shape) > FAR * min(
+            self.call_ns(known, shape) for known in self.names(shape)
+        )
 
     def worker(self, name: str, shape: Shape) -> Worker:
         return self._pace[shape_label(shape)].worker if name == PACEMAKER else self._workers[name]
@@ -164,18 +168,14 @@ class Rivals:
         assert self.yardstick is not None
         return self._bench.runner(YARDSTICK, self.yardstick)
 
-    def floor(self, artefact: Artefact, shape: Shape, plan: Plan, processes: int) -> float:
-        """The noise floor of `plan`: a kernel against a second process of itself.
-
-        Measured with the first kernel that asks, and afresh where several processes are asked for.
-        """
+    def floor(self, artefact: Artefact, shape: Shape, plan: Plan) -> float:
+        """The noise floor of `plan`: a kernel against a second process of itself; measured with the first that asks."""
         key = (shape_label(shape), plan)
-        if processes > 1 or key not in self._floors:
-            same, bench = [], self._bench
-            for _ in range(processes):
-                with bench.runner(CANDIDATE, artefact) as one, bench.runner(CANDIDATE, artefact) as other:
-                    same.append(sum(bench.duel(one, other, shape, plan, None), Pairs()))
-            self._floors[key] = noise_floor(same, bench.rng)
+        if key not in self._floors:
+            bench = self._bench
+            with bench.runner(CANDIDATE, artefact) as one, bench.runner(CANDIDATE, artefact) as other:
+                same = sum(bench.duel(one, other, shape, plan, None), Pairs())
+            self._floors[key] = noise_floor([same], bench.rng)
         return self._floors[key]
 
     def close(self) -> None:

@@ -138,8 +138,9 @@ def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge:
     lost = judge.evaluate(slower, Fidelity.CONFIRM, Kernel(HONEST)).measurements[0].over(HOLDER)
     assert won is not None
     assert lost is not None
-    assert len(won.candidate_samples_ns) == 3 * DUEL_PAIRS, "far faster in three processes"
-    assert len(lost.candidate_samples_ns) < len(won.candidate_samples_ns), "slower in two"
+    processes = [len(one.candidate_samples_ns) / DUEL_PAIRS for one in (won, lost)]
+    assert processes[0] in (3, 4, 5), "far faster in three that agree"
+    assert processes[1] == 2, "slower in two"
     fallen = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, Kernel(before("std::abort();")))
     assert fallen.status is Status.PASSED
     assert fallen.measurements[0].over(HOLDER) is None

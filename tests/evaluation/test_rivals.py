@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from evokern.evaluation import rivals
+from evokern.evaluation.correctness import Tally
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
 from evokern.evaluation.rig import Artefact, Worker
 from evokern.evaluation.rivals import CANDIDATE, PACEMAKER
+from evokern.evaluation.timing import Pairs, Plan
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Speedup, Status
+from evokern.task import Shape
 from tests.evaluation.test_judge import HONEST, SETTINGS, TASK
 
 FAST = Kernel(HONEST)
@@ -113,3 +116,19 @@ def test_a_baseline_that_looked_slow_at_first_is_met_once_it_is_known_to_be_the_
     assert known.call_ns("eager", shape) < 1e9, "what it looked like at first is forgotten"
     assert met not in {one.baseline for one in over}
     assert all(one.ratio > 0.5 for one in over)
+
+
+def test_a_champion_meets_its_rivals_and_itself_in_turn(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "FAR", float("inf"))
+    duel, others = judge.bench.duel, []
+
+    def noted(own: Worker, other: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
+        others.append((other.name, shape))
+        return duel(own, other, shape, plan, tally)
+
+    monkeypatch.setattr(judge.bench, "duel", noted)
+    evaluation = judge.evaluate(FAST, Fidelity.CHAMPION)
+    assert evaluation.status is Status.PASSED, evaluation.evidence
+    shape = TASK.time[0]
+    once = [*judge.rivals.names(shape), CANDIDATE]
+    assert [name for name, at in others if at == shape] == SETTINGS.champion_processes * once

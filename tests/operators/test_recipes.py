@@ -80,6 +80,14 @@ def test_mutation_inserts_alters_and_removes() -> None:
     assert any(len(child.recipe.steps) > 4 for child in children if child)
 
 
+def test_the_first_mutants_try_many_steps_at_once() -> None:
+    seed, other = candidate(1), candidate(2, RESTRICT)
+    first = [OPERATORS["mutate_recipe"].propose(context((seed,), number)) for number in range(30)]
+    later = [OPERATORS["mutate_recipe"].propose(context((seed,), number, (seed, other))) for number in range(30)]
+    assert all(3 <= len(child.recipe.steps) <= 6 for child in first if child)
+    assert any(child and len(child.recipe.steps) == 1 for child in later)
+
+
 def test_a_step_that_no_longer_applies_is_dropped() -> None:
     simd_first = Step("simd", "every loop")
     parents = (candidate(1, SIMD, PARALLEL), candidate(2, simd_first))
