@@ -1,23 +1,29 @@
 static inline float vector_tanh(float x) {
     // tanh: an odd polynomial for |x| < 0.625, beyond it 1 - 2 / (e^2x + 1). Max error 1.5 ulp.
     const float size = std::fabs(x), t = x * x;
-    float p = -0.00570496777f;
-    p = std::fma(p, t, 0.0206390675f);
-    p = std::fma(p, t, -0.0537397079f);
-    p = std::fma(p, t, 0.133314416f);
-    p = std::fma(p, t, -0.333332807f);
-    const float near = std::fma(p * t, x, x);
-    const float inside = size > 9.02f ? 18.04f : 2.0f * size;  // where tanh rounds to 1
-    const float n = std::nearbyint(inside * 1.44269504f);
-    float r = std::fma(n, -0.693145752f, inside);
-    r = std::fma(n, -1.42860677e-6f, r);
-    float e = 0.00138146058f;
-    e = std::fma(e, r, 0.00836871192f);
-    e = std::fma(e, r, 0.041668389f);
-    e = std::fma(e, r, 0.166665211f);
-    e = std::fma(e, r, 0.49999994f);
-    e = std::fma(e, r * r, r) + 1.0f;
-    const float power = e * std::bit_cast<float>((static_cast<int32_t>(n) + 127) << 23);
-    const float far = std::copysign(1.0f - 2.0f / (power + 1.0f), x);
-    return size < 0.625f ? near : size >= 0.625f ? far : x;  // NaN stays
+    float near = -0.00570496777f;
+    near = std::fma(near, t, 0.0206390675f);
+    near = std::fma(near, t, -0.0537397079f);
+    near = std::fma(near, t, 0.133314416f);
+    near = std::fma(near, t, -0.333332807f);
+    near = std::fma(near * t, size, size);
+    // Floats from 0 up are ordered as their bits are, and a minimum of integers is one instruction. At 9.02 tanh rounds to 1.
+    const int32_t bits = std::bit_cast<int32_t>(size), most = std::bit_cast<int32_t>(9.02f);
+    const float inside = std::bit_cast<float>(bits < most ? bits : most);
+    // e^2x = 2^n e^2r. Adding 1.5 * 2^23 rounds to an integer, which then lies in the lowest bits; 127 is an exponent's bias.
+    const float rounder = 12582912.0f + 127.0f;
+    const float rounded = std::fma(inside, 2.88539008f, rounder);
+    const float n = rounded - rounder;
+    float r = std::fma(n, -0.346572876f, inside);
+    r = std::fma(n, -7.14303385e-7f, r);
+    float e = 0.0884134769f;
+    e = std::fma(e, r, 0.267798781f);
+    e = std::fma(e, r, 0.666694224f);
+    e = std::fma(e, r, 1.33332169f);
+    e = std::fma(e, r, 1.99999976f);
+    e = std::fma(e, r, 2.0f);
+    e = std::fma(e, r, 1.0f);
+    const float power = std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) << 23);
+    const float far = 1.0f - 2.0f / std::fma(e, power, 1.0f);
+    return std::copysign(size >= 0.625f ? far : near, x);  // a NaN is not far: it comes through the polynomial
 }
