@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 import re
 from functools import cache
+from pathlib import Path
 
 import numpy
 import pytest
 
-from tests.rewriting import labels, rewritten, run, small_task, step
+from evokern.backends.cpp import Cpp
+from evokern.kernel import Kernel
+from tests.rewriting import called, labels, rewritten, run, small_task, step
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
 TASK = small_task(x="N")
@@ -70,6 +74,24 @@ def test_error_is_as_stated(function: str, flags: str) -> None:
     with numpy.errstate(over="ignore"):
         promised = numpy.isfinite(x) & numpy.isfinite(exact(function).astype(numpy.float32))
     assert_close(got, function, source, promised if flags == FAST else numpy.full(len(x), True))
+
+
+@pytest.mark.parametrize("function", ["erf", "tanh"])
+def test_zeros_keep_their_sign(function: str) -> None:
+    x = numpy.array([0.0, -0.0] * 20, numpy.float32)
+    got = run(applied(function), TASK, {"N": len(x)}, x=x)
+    numpy.testing.assert_array_equal(numpy.signbit(got), numpy.signbit(x))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_no_argument_is_undefined_behaviour(function: str) -> None:
+    artefact, x = Cpp().compile_strictly(Kernel(applied(function)), TASK), grid()
+    assert isinstance(artefact, Path)
+    arguments = (artefact, TASK, {"N": len(x)})
+    process = multiprocessing.get_context("fork").Process(target=called, args=arguments, kwargs={"x": x})
+    process.start()
+    process.join()
+    assert process.exitcode == 0, "the strict build stops with an illegal instruction"
 
 
 def test_double_arguments_keep_the_library() -> None:
