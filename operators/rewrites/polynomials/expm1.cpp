@@ -1,6 +1,6 @@
 static inline float vector_expm1(float x) {
     // e^x - 1 = 2^n (e^r - 1) + (2^n - 1), accurate near zero too. Max error 1.5 ulp.
-    // Adding 1.5 * 2^23 rounds to an integer, which then lies in the lowest bits; 126 more make it half of 2^n's exponent.
+    // Adding 1.5 * 2^23 rounds to an integer, which then lies in the lowest bits. 126 is an exponent's bias, less one.
     const float rounder = 12582912.0f + 126.0f;
     const int32_t rounded = std::bit_cast<int32_t>(std::fma(x, 1.44269504f, rounder));
     const int32_t top = std::bit_cast<int32_t>(rounder + 128.0f);  // 2^128 e^r, r >= 0, overflows as it should

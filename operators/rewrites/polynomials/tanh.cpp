@@ -7,10 +7,10 @@ static inline float vector_tanh(float x) {
     near = std::fma(near, t, 0.133314416f);
     near = std::fma(near, t, -0.333332807f);
     near = std::fma(near * t, size, size);
-    // Floats from 0 up are ordered as their bits are, and a minimum of integers is one instruction. At 9.02 tanh rounds to 1.
+    // At 9.02 tanh rounds to 1. Floats from 0 up are ordered as their bits are; an integer minimum is one instruction.
     const int32_t bits = std::bit_cast<int32_t>(size), most = std::bit_cast<int32_t>(9.02f);
     const float inside = std::bit_cast<float>(bits < most ? bits : most);
-    // e^2x = 2^n e^2r. Adding 1.5 * 2^23 rounds to an integer, which then lies in the lowest bits; 127 is an exponent's bias.
+    // e^2x = 2^n e^2r. Adding 1.5 * 2^23 rounds to an integer, which then lies in the lowest bits. 127 is the bias.
     const float rounder = 12582912.0f + 127.0f;
     const float rounded = std::fma(inside, 2.88539008f, rounder);
     const float n = rounded - rounder;
