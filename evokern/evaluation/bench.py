@@ -202,6 +202,8 @@ class Bench:
 
 def _refute(worker: Worker, tally: Tally) -> None:
     if tally.failed:
+        first = tally.evidence[0]
+        tally.evidence[0] = replace(first, detail=f"{first.detail}\n{worker.end()}".rstrip())
         raise Fallen(worker.name, Status.WRONG, tally.evidence[0])
 
 

@@ -95,10 +95,13 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def end(self) -> str:
+        """Kills it: the last of what it wrote, as quotable text; empty if it had ended."""
+        return "" if self._closed else self._end()[1]
+
     def close(self) -> None:
         """Kills it. Calling it twice does nothing more."""
-        if not self._closed:
-            self._end()
+        self.end()
 
     def _end(self) -> tuple[int, str]:
         """How it had ended before this killed it (negative: by a signal), and its last words."""

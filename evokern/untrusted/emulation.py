@@ -1,8 +1,9 @@
 """Where Triton's interpreter computes otherwise than a device would, and a judge of numbers would notice.
 
 bfloat16 lives as bare bits there, truncated and added as integers; a float32 ``dot`` ignores that TF32 is its default;
-masked lanes without a value are zero. Here bfloat16 is rounded to nearest and computed in float32, ``dot`` rounds its
-operands to TF32 when it would on a device, and masked lanes are NaN.
+masked lanes without a value are zero; a sum of integers along an axis is refused where it should wrap around. Here
+bfloat16 is rounded to nearest and computed in float32, ``dot`` rounds its operands to TF32 when it would on a device,
+masked lanes are NaN, and integers wrap around.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ def install(interpreter: Any, tl: Any, memory: Any) -> None:
     interpreter._interpreter = memory
     interpreter._patch_lang = _once(interpreter._patch_lang, (tl, tl.core))
     builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
+    reduction = interpreter.ReduceScanOpInterface
 
     def wide(value: Any) -> Any:
         """A bfloat16 handle as float32, everything else as it is."""
@@ -100,6 +102,12 @@ def install(interpreter: Any, tl: Any, memory: Any) -> None:
         lanes = mask if isinstance(mask, handle) else handle(np.asarray(mask), tl.int1)
         return load(self, pointers, lanes, other, *modifiers)
 
+    def to_tensor(self: Any, result: Any, kind: Any) -> Any:
+        found = np.asarray(result)
+        wraps = found.dtype.kind in "iu" and kind.is_int()  # numpy summed in 64 bits
+        return packed(self, found.astype(interpreter._get_np_dtype(kind)) if wraps else result, kind)
+
+    packed, reduction.to_tensor = reduction.to_tensor, to_tensor
     builder.cast_impl, builder.create_fp_to_fp = cast_impl, create_fp_to_fp
     builder.create_dot, builder.create_masked_load = create_dot, create_masked_load
 

@@ -2,6 +2,8 @@
 
 It serves the same control page as the C++ runner (evaluation/native/runner.cpp), with the same rights once the kernel
 is loaded: it can compute, and say done. Its times mean nothing.
+
+``tl.device_assert`` does nothing, as on a device without ``TRITON_DEBUG``: what is wrong shows in the results.
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, T
 from evokern.task import DType, Shape, Task, shape_label
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
 from evokern.untrusted.emulation import install
+from evokern.untrusted.overflow import watch
 
 _CONTROL, _PLAN = 3, 4
 _OUTPUT, _VALUE = 1, 2
 _LOAD, _RUN = 0, 3
+_FILE = "<candidate>"
+"""What the kernel's text is called in tracebacks."""
 _POISON = 0xFF  # every byte of scratch: NaN in each floating type, -1 in each integer
 _SCALARS = {DType.FLOAT64: (tl.float64, np.float64), DType.FLOAT32: (tl.float32, np.float32)}
 _TYPES = {
@@ -164,16 +169,16 @@ def _checked_memory() -> CheckedMemory:
     """The process's only one, in the interpreter from now on."""
     memory = CheckedMemory(interpreter._interpreter)
     install(interpreter, tl, memory)
+    watch(interpreter, _say, _FILE)
     return memory
 
 
 def _module(source: str) -> types.ModuleType:
     """Imports a module from its text, without a file; Triton finds its lines in `linecache`."""
-    name = "<candidate>"
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    linecache.cache[_FILE] = (len(source), None, source.splitlines(keepends=True), _FILE)
     module = types.ModuleType("candidate")
     sys.modules["candidate"] = module
-    exec(compile(source, name, "exec"), module.__dict__)
+    exec(compile(source, _FILE, "exec"), module.__dict__)
     return module
 
 
@@ -186,10 +191,20 @@ def _told(error: BaseException) -> str:
     for one in (error, cause):
         trace = one.__traceback__
         while trace is not None:
-            line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == "<candidate>" else line
+            line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == _FILE else line
             trace = trace.tb_next
     what = str(cause) if isinstance(cause, Misuse) else f"{type(cause).__name__}: {cause}"
+    return _placed(what, line)
+
+
+def _placed(what: str, line: int) -> str:
     return f"line {line}: {what}" if line else what
+
+
+def _say(what: str, line: int = 0) -> None:
+    """Tells the judge, who quotes it if the kernel fails."""
+    sys.stderr.write(f"{_placed(what, line)}\n")
+    sys.stderr.flush()
 
 
 def prepare() -> None:
@@ -233,6 +248,5 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
                     kernel.prepare(buffers.slot(slot)[0])
             library.evokern_say_done(page, turn)
     except BaseException as error:  # the process's end: its words are the evidence
-        sys.stderr.write(f"{_told(error)}\n")
-        sys.stderr.flush()
+        _say(_told(error))
         os._exit(1)

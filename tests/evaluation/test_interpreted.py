@@ -89,6 +89,9 @@ def test_what_a_gpu_would_execute_is_kept_of_confirmed_kernels_only(judge: Judge
         ("num_warps=4", "num_warps=8"),
         ("tl.sum(value * value)", "tl.sum((value * value).to(tl.float64)).to(tl.float32)"),
         ("tl.program_id(0) * N\n", "(tl.num_programs(0) - 1 - tl.program_id(0)) * N * 0 + tl.program_id(0) * N\n"),
+        ("    at = tl.arange", "    tl.device_assert(N < 0, 'which is not so')\n    at = tl.arange"),
+        ("/ N + eps", "/ ((N.to(tl.int16) * 7).to(tl.float32) / 7) + eps"),
+        ("/ N + eps", "/ (tl.sum(tl.where(at < N, 7, 0).to(tl.int8)).to(tl.float32) / 7) + eps"),
     ],
 )
 def test_honest_twins_pass(judge: Judge, old: str, new: str):
@@ -116,6 +119,39 @@ def test_bugs_are_refused(judge: Judge, old: str, new: str, status: Status, word
     evaluation = judged(judge, old, new)
     assert evaluation.status is status, evaluation
     assert words in evaluation.evidence[0].detail
+
+
+def test_integers_may_wrap_around(judge: Judge):
+    """In a hash that is signed, in one that is not, in Triton's own random numbers, and where it comes back."""
+    evaluation = judged(
+        judge,
+        "    scale = ",
+        "    signed = (at + N) * 1103515245 + 12345\n"
+        "    unsigned = (at + N).to(tl.uint32) * 2654435761\n"
+        "    noise = tl.rand(N, at) * (signed - signed).to(tl.float32) * (unsigned - unsigned).to(tl.float32)\n"
+        "    row += noise.to(tl.int32)\n"
+        "    row += tl.sum(signed) * 0 + (tl.sum(unsigned) * 0).to(tl.int32)\n"
+        "    row += (N.to(tl.int8) + 127 - 127).to(tl.int32) - N\n"
+        "    scale = ",
+    )
+    assert evaluation.status is Status.PASSED, evaluation
+
+
+@pytest.mark.parametrize(
+    ("count", "note"),
+    [
+        ("(N.to(tl.int8) * 7).to(tl.float32) / 7", "int8 wraps around in mul: 1 of 1 lanes"),
+        ("(N.to(tl.int8) + 100).to(tl.float32) - 100", "int8 wraps around in add: 1 of 1 lanes"),
+        ("(N * 1000000000).to(tl.float32) / 1000000000", "int32 wraps around in mul: 1 of 1 lanes"),
+        ("tl.sum(tl.where(at < N, 7, 0).to(tl.int8), dtype=tl.int8).to(tl.float32) / 7",
+         "int8 wraps around in a reduction: 1 of 1 lanes"),
+    ],
+)  # fmt: skip
+def test_integers_that_wrap_around_explain_a_wrong_result(judge: Judge, count: str, note: str):
+    evaluation = judged(judge, "/ N + eps", f"/ ({count}) + eps")
+    assert evaluation.status is Status.WRONG, evaluation
+    assert f"line 15: {note}" in evaluation.evidence[0].detail
+    assert evaluation.evidence[0].detail.count("wraps around") == 1, "each place is told once"
 
 
 def test_what_is_wrong_everywhere_is_interpreted_once(judge: Judge):

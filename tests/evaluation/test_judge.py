@@ -247,6 +247,13 @@ def test_a_flood_of_words_neither_hangs_nor_refuses_a_kernel(judge: Judge) -> No
     assert screened(judge, source).status is Status.PASSED
 
 
+def test_what_a_wrong_kernel_said_is_quoted(judge: Judge) -> None:
+    source = before('y[0] = 1.0f; std::puts("left early"); std::fflush(stdout); return;')
+    evaluation = screened(judge, source)
+    assert evaluation.status is Status.WRONG
+    assert evaluation.evidence[0].detail.endswith("left early")
+
+
 def test_an_endless_loop_is_killed(judge: Judge) -> None:
     evaluation = screened(judge, before("for (volatile int idle = 0;;) ++idle;"))
     assert evaluation.status is Status.TIMED_OUT

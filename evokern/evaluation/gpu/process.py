@@ -99,10 +99,13 @@ class CardWorker:
         self._send({"verb": verb, **words})
         return self._receive(verb, None, timeout_ns)
 
+    def end(self) -> str:
+        """Kills it: the last of what it wrote, as quotable text; empty if it had ended."""
+        return "" if self._closed else self._end()[1]
+
     def close(self) -> None:
         """Kills it. Calling it twice does nothing more."""
-        if not self._closed:
-            self._end()
+        self.end()
 
     def __enter__(self) -> Self:
         return self
