@@ -150,7 +150,11 @@ class StrictBackend(Backend, Protocol):
     """A language whose kernels can be built so that undefined behaviour ends the process."""
 
     def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        """As `compile`, for `command` too."""
+        """As `compile`, for `command_strictly`."""
+        ...
+
+    def command_strictly(self, artefact: Path, task: Task) -> list[str]:
+        """As `command`. The worker has address space without end; the judge watches how much memory it takes."""
         ...
 
 

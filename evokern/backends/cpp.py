@@ -6,7 +6,9 @@ an ``int64_t`` for each named dimension. Every pointer is aligned to 64 bytes.
 
 from __future__ import annotations
 
+import functools
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,13 +50,17 @@ FLAGS = (
 """For seeds and children alike. What relaxes arithmetic further is a flag that a kernel declares."""
 
 STRICT_FLAGS = (
+    "-g1",
     "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds,null,return,unreachable,vla-bound,bool",
     "-fsanitize-undefined-trap-on-error",
     "-D_GLIBCXX_ASSERTIONS",
 )
-"""Undefined behaviour becomes an illegal instruction: no library is needed, and limits and confinement hold as ever.
-Containers of the standard library check their indices: what lies behind a vector is no guard page but other memory.
-Misaligned accesses are left out: processors that kernels are written for allow them, and loads of vectors use them."""
+"""Undefined behaviour becomes an illegal instruction, and containers of the standard library check their indices: no
+library is needed. Misaligned accesses are left out: processors that kernels are written for allow them, and loads of
+vectors use them."""
+
+SANITIZED_FLAGS = (compiler.SANITIZER, "-D_GLIBCXX_SANITIZE_VECTOR")
+"""AddressSanitizer, where it works (`sanitized`): behind a kernel's own memory lies no guard page but other memory."""
 
 _ALLOWED_FLAG = re.compile(
     r"-O[0-3]"
@@ -87,7 +93,7 @@ class Cpp:
         return self._compile(kernel, task, FLAGS)
 
     def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS))
+        return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS, *(SANITIZED_FLAGS if sanitized() else ())))
 
     def _compile(self, kernel: Kernel, task: Task, flags: Sequence[str]) -> Path | Evidence:
         chosen = misdeclared(kernel, task) or _first_choices(kernel.tunables, task)
@@ -110,11 +116,16 @@ class Cpp:
         return found
 
     def command(self, artefact: Path, task: Task) -> list[str]:
-        runner = compile_native(RUNNER, "-O2", "-fopenmp", shared=False)
+        return [str(_runner()), str(artefact), str(self._caller(task))]
+
+    def command_strictly(self, artefact: Path, task: Task) -> list[str]:
+        return [str(_runner(sanitized())), str(artefact), str(self._caller(task)), "watched"]
+
+    def _caller(self, task: Task) -> Path:
         caller = shared_library(shim(task), FLAGS, PRELUDE)
         if isinstance(caller, Evidence):
             raise EvokernError(f"expected a call of {self.signature(task)} to compile, got {caller.detail}")
-        return [str(runner), str(artefact), str(caller)]
+        return caller
 
     def _unit(self, kernel: Kernel, task: Task) -> str:
         """What the compiler gets: the kernel, at its own line numbers, and a check that its signature is the task's."""
@@ -166,6 +177,33 @@ def shim(task: Task) -> str:
         f"    reinterpret_cast<void (*)({types})>(kernel)({values});\n"
         "}\n"
     )
+
+
+def sanitized() -> bool:
+    """Whether kernels can be built and run with AddressSanitizer here; `evokern doctor` tells.
+
+    Raises:
+        EvokernError: there is no compiler.
+    """
+    return _starts_sanitized(compiler.find())
+
+
+@functools.cache
+def _starts_sanitized(command: tuple[str, ...]) -> bool:
+    if compiler.is_clang(command):
+        return False  # its library would have to be part of the runner, and a kernel be linked against that
+    try:
+        runner = str(_runner(is_sanitized=True))
+    except EvokernError:
+        return False  # the library is not installed
+    tried = (
+        subprocess.run([runner], capture_output=True, check=False).stderr for _ in range(compiler.SANITIZER_STARTS)
+    )
+    return any(words.startswith(b"usage") for words in tried)
+
+
+def _runner(is_sanitized: bool = False) -> Path:
+    return compile_native(RUNNER, "-O2", "-fopenmp", *([compiler.SANITIZER] if is_sanitized else []), shared=False)
 
 
 def allowed_flag(flag: str) -> bool:

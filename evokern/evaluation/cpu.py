@@ -12,7 +12,7 @@ from evokern.evaluation import baseline, bindings
 from evokern.evaluation.memory import Board
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
-from evokern.evaluation.worker import Worker, start_runner
+from evokern.evaluation.worker import Worker, start_runner, start_watched
 from evokern.kernel import Kernel
 from evokern.machine import cpu_model
 from evokern.outcome import Evidence
@@ -66,11 +66,14 @@ class CpuRig:
             yield f"with {threads} thread{'s' * (threads > 1)}", partial(self._start, command, threads)
         strict = backend.compile_strictly(kernel, self.task)
         if not isinstance(strict, Evidence):  # a build that only the compiler's checks break says nothing of the kernel
-            command = backend.command(strict, self.task)
-            yield "in a build that stops at undefined behaviour", partial(self._start, command, self.threads)
+            command = backend.command_strictly(strict, self.task)
+            yield "in a build that stops at undefined behaviour", partial(self._start_watched, command)
 
     def _start(self, artefact: Sequence[str], threads: int, name: str) -> Worker:
         return start_runner(name, artefact, self._board, threads, self.cores)
+
+    def _start_watched(self, artefact: Sequence[str], name: str) -> Worker:
+        return start_watched(name, artefact, self._board, self.threads, self.cores)
 
     def baseline(self, kind: str) -> Worker:
         return baseline.start(kind, self.task, self._board, self.threads, self.cores)

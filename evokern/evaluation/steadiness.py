@@ -2,9 +2,10 @@
 
 The judge measures with one number of threads. A kernel that counts on it, or whose threads race, can be right there and
 wrong for whoever uses it. So it meets the check cases again alone, and with more threads than there are cores, which
-also makes races more likely to show. ThreadSanitizer is left out: it does not understand libgomp's barriers and accuses
-honest kernels. AddressSanitizer is left out: it can't live with a limit of address space; buffers end at guard pages,
-and containers of the standard library check their indices.
+also makes races more likely to show. The judge's buffers end at guard pages; in the strict build AddressSanitizer
+guards memory of the kernel's own, where it is installed. It needs address space without end: there, the judge watches
+how much memory the process takes. ThreadSanitizer is left out: it does not understand libgomp's barriers and accuses
+honest kernels.
 """
 
 from __future__ import annotations

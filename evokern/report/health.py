@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from evokern import compiler, confinement, disassembly, machine
+from evokern.backends import cpp
 from evokern.confinement import Level
 from evokern.errors import EvokernError
 from evokern.evaluation.gpu import ncu
@@ -23,6 +24,7 @@ from evokern.untrusted.compile_cuda import find_nvrtc
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
+_SANITIZER_ADVICE = "for g++: `apt install libasan8` (gcc's), `dnf install libasan`; clang++ is not used with it"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
 _PRECEDENCE_ADVICE = (
     "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
@@ -78,6 +80,11 @@ def _compilers() -> Iterator[Finding]:
     yield Finding("C++ compiler", f"{' '.join(command)}: {machine.compiler_version(command)}", True)
     failure = _try_to_compile(command)
     yield Finding("C++20 with OpenMP", failure or "compiles", not failure, advice=_OPENMP_ADVICE if failure else "")
+    checks = not failure and cpp.sanitized()
+    state = (
+        "checks the memory of kernels that may lead" if checks else "none: what is wrong in their own memory may pass"
+    )
+    yield Finding("AddressSanitizer", state, checks, False, "" if checks else _SANITIZER_ADVICE)
 
 
 def _try_to_compile(command: tuple[str, ...]) -> str:
