@@ -36,9 +36,10 @@ PRELUDES_KEPT = 24
 """A precompiled prelude takes 80 MB and belongs to one set of flags; a kernel that may lead is built with two of them.
 Sets met later than that go without."""
 
-SANITIZER = "-fsanitize=address"
+ADDRESSES, THREADS = "-fsanitize=address", "-fsanitize=thread"
+SANITIZERS = frozenset({ADDRESSES, THREADS})
 SANITIZER_STARTS = 10
-"""So often a process with AddressSanitizer in it is started: where the system happened to put other things into its
+"""So often a process with a sanitizer in it is started: where the system happened to put other things into its
 place, it ends at once."""
 
 _TELLING = {
@@ -58,7 +59,7 @@ _RELEVANT = (
 def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str = "") -> Path | Evidence:
     """A shared library made from one C++ source that includes `prelude` first, then defines `macros`; cached.
 
-    It is linked without `flags`, but with the library of `SANITIZER`: ``-ffast-math`` at link time would set
+    It is linked without `flags`, but with the library of a sanitizer: ``-ffast-math`` at link time would set
     flush-to-zero for the whole process.
 
     Raises:
@@ -77,7 +78,7 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
                 *command,
                 "-shared",
                 "-fopenmp",
-                *({*flags} & {SANITIZER}),
+                *({*flags} & SANITIZERS),
                 "-Wl,--no-undefined",
                 "kernel.o",
                 "-o",

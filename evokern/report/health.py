@@ -24,7 +24,11 @@ from evokern.untrusted.compile_cuda import find_nvrtc
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
-_SANITIZER_ADVICE = "for g++: `apt install libasan8` (gcc's), `dnf install libasan`; clang++ is not used with it"
+_SANITIZERS = (
+    ("AddressSanitizer", compiler.ADDRESSES, "what confirmed kernels do wrong in their own memory"),
+    ("ThreadSanitizer", compiler.THREADS, "races of champions"),
+)
+_SANITIZER_ADVICE = "for g++: comes with it, or `dnf install libasan libtsan`; clang++ is not used with it"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
 _PRECEDENCE_ADVICE = (
     "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
@@ -80,11 +84,10 @@ def _compilers() -> Iterator[Finding]:
     yield Finding("C++ compiler", f"{' '.join(command)}: {machine.compiler_version(command)}", True)
     failure = _try_to_compile(command)
     yield Finding("C++20 with OpenMP", failure or "compiles", not failure, advice=_OPENMP_ADVICE if failure else "")
-    checks = not failure and cpp.sanitized()
-    state = (
-        "checks the memory of kernels that may lead" if checks else "none: what is wrong in their own memory may pass"
-    )
-    yield Finding("AddressSanitizer", state, checks, False, "" if checks else _SANITIZER_ADVICE)
+    for name, flag, task in _SANITIZERS:
+        works = not failure and cpp.sanitized(flag)
+        state = f"finds {task}" if works else f"none: {task} may stay unseen"
+        yield Finding(name, state, works, False, "" if works else _SANITIZER_ADVICE)
 
 
 def _try_to_compile(command: tuple[str, ...]) -> str:

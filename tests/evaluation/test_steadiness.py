@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from evokern import compiler
 from evokern.backends import cpp
 from evokern.backends.cpp import sanitized
 from evokern.evaluation import steadiness, worker
@@ -17,7 +18,8 @@ from evokern.evaluation.client import Judge
 from evokern.evaluation.judge import Judge as Inner
 from evokern.evaluation.messages import Open
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity, Status
+from evokern.outcome import Evaluation, Evidence, Fidelity, Status
+from evokern.protocols import Strictness
 from evokern.settings import EvaluationSettings, load
 
 SETTINGS = load(Path(__file__).parents[1] / "corpus" / "hpc_axpy" / "task.yaml")
@@ -107,7 +109,31 @@ HOW
 #endif
 }}
 """
-needs_sanitizer = pytest.mark.skipif(not sanitized(), reason="no AddressSanitizer here; `evokern doctor` tells")
+TWICE = f"""
+{SIGNATURE} {{
+    float total = 0;
+#pragma omp parallel
+    {{
+#pragma omp for schedule(dynamic, 64)
+        for (int64_t n = 0; n < N; ++n) out[n] = a * x[n];
+#pragma omp for reduction(+ : total)
+        for (int64_t n = 0; n < N; ++n) total += x[n];
+#pragma omp critical
+        total += 1;
+#pragma omp barrier
+        ORDER
+        volatile float seen = total;
+    }}
+#pragma omp parallel for
+    for (int64_t n = 0; n < N; ++n) out[N - 1 - n] += y[N - 1 - n];
+}}
+"""
+LOCKED = "#pragma omp critical\n    total += 1;\n#pragma omp barrier\n"
+RACES = {"without": "total += 1;\n#pragma omp barrier\n", "beyond": f"{LOCKED}total += 1;"}
+needs_sanitizer = pytest.mark.skipif(
+    not sanitized(compiler.ADDRESSES), reason="no AddressSanitizer here; `evokern doctor` tells"
+)
+needs_threads = pytest.mark.skipif(not sanitized(compiler.THREADS), reason="no ThreadSanitizer here")
 
 
 @pytest.fixture(scope="module")
@@ -198,21 +224,52 @@ def test_memory_that_is_not_counted_can_not_be_had_there(judge: Judge):
 
 
 def test_where_there_is_no_sanitizer_the_build_is_strict_without(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cpp, "sanitized", lambda: False)
+    monkeypatch.setattr(cpp, "sanitized", lambda flag: False)
     assert confirmed_here(OVERFLOWS.replace("STEP", "int(unsigned(next) + 1u)")).status is Status.PASSED
     fallen = confirmed_here(OVERFLOWS.replace("STEP", "next + 1")).evidence[-1]
     assert fallen.reason.endswith("killed by SIGILL before it was done")
 
 
+def test_a_sanitizer_that_the_compiler_does_not_know_does_not_work():
+    assert not sanitized("-fsanitize=nonsense")
+
+
 def test_each_condition_gets_the_patience_for_threads_that_are_more_than_the_cores():
     given = []
     condition = ("alone", lambda _: nullcontext())
-    rig = SimpleNamespace(conditions=lambda _: [condition, condition])
+    rig = SimpleNamespace(conditions=lambda *_: [condition, condition])
     bench = SimpleNamespace(rig=rig, checked=(), check=lambda *_, timeout_ns: given.append(timeout_ns))
-    steadiness.demand(bench, SETTINGS.seeds[0])
+    steadiness.demand(bench, SETTINGS.seeds[0], Fidelity.CONFIRM)
     assert given == [steadiness.TIMEOUT_NS] * 2
 
 
 @pytest.mark.parametrize("kernel", SETTINGS.seeds, ids=lambda kernel: kernel.language)
 def test_the_seed_may(judge: Judge, kernel: Kernel):
     assert judge.evaluate(kernel, Fidelity.CHAMPION).status is Status.PASSED
+
+
+@needs_threads
+@pytest.mark.parametrize("order", RACES.values(), ids=list(RACES))
+def test_a_race_that_did_no_harm_yet_is_no_champion(judge: Judge, order: str):
+    kernel = Kernel(TWICE.replace("ORDER", order))
+    assert judge.evaluate(kernel, Fidelity.CONFIRM).status is Status.PASSED
+    raced = judge.evaluate(kernel, Fidelity.CHAMPION)
+    assert raced.status is Status.CRASHED
+    assert raced.evidence[-1].reason.startswith("in a build that stops at races: ")
+    assert re.search(r"SUMMARY: ThreadSanitizer: data race (\./)?kernel\.cpp:\d+ in kernel", raced.evidence[-1].detail)
+
+
+@needs_threads
+def test_threads_that_openmp_keeps_apart_are_champions(judge: Judge):
+    assert judge.evaluate(Kernel(TWICE.replace("ORDER", LOCKED)), Fidelity.CHAMPION).status is Status.PASSED
+
+
+@needs_threads
+@pytest.mark.parametrize(
+    "text", ["omp_lock_t lock; omp_init_lock(&lock);", "std::atomic_thread_fence(std::memory_order_acq_rel);"]
+)
+def test_what_the_sanitizer_would_not_understand_does_not_meet_it(text: str):
+    source = "#include <atomic>\n" + TWICE.replace("float total = 0;", f"float total = 0; {text}").replace("ORDER", "")
+    built = cpp.Cpp().compile_strictly(Kernel(source), SETTINGS.task, Strictness.RACES)
+    assert isinstance(built, Evidence)
+    assert "does not understand" in built.reason

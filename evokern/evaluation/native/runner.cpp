@@ -5,7 +5,7 @@
 // ARTEFACT defines `kernel`; SHIM defines `evokern_call(kernel, arguments)`, which knows its signature. There is no
 // Python and no secret in here: seeds, golden results, comparator and clock are the judge's. Inputs are sealed
 // read-only. Every buffer ends at a page that may not be touched, so that running over it is a crash. "watched": the judge
-// watches how much memory this takes, since a limit of its address space would leave no room for AddressSanitizer.
+// watches how much memory this takes, since a limit of its address space would leave no room for what sanitizers note of it.
 #include <cfenv>
 #include <cstdio>
 #include <cstdlib>
@@ -21,6 +21,9 @@
 #include "confine.h"
 #include "control.h"
 #include "team.h"
+#ifdef __SANITIZE_THREAD__
+#include "order.h"
+#endif
 
 namespace {
 
@@ -77,7 +80,7 @@ Kernel load(const char* artefact, const char* shim, bool watched, pid_t judge) {
     std::vector<int> files{open(shim, O_RDONLY | O_CLOEXEC), open(artefact, O_RDONLY | O_CLOEXEC)};
     std::vector<int> shared;
     if (watched) {
-        files.push_back(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // AddressSanitizer looks for lines of source here
+        files.push_back(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // sanitizers look for lines of source here
         shared = {INPUTS, OUTPUTS};
     }
     omp_get_max_threads();             // what kernels link with must be here already: OpenMP's library ...
@@ -87,7 +90,7 @@ Kernel load(const char* artefact, const char* shim, bool watched, pid_t judge) {
     void* caller = load_library(files[0]);
     void* candidate = load_library(files[1]);
     for (int file : files) {
-        if (!watched || file != files[1]) close(file);  // by which AddressSanitizer finds lines of the kernel
+        if (!watched || file != files[1]) close(file);  // by which they find the kernel's own
     }
     Kernel kernel{dlsym(candidate, "kernel"), reinterpret_cast<void (*)(void*, void**)>(dlsym(caller, "evokern_call"))};
     if (!kernel.entry || !kernel.call) give_up("the artefact defines no extern \"C\" function named kernel");
@@ -100,6 +103,12 @@ void reset_floating_point() {
     _mm_setcsr(0x1f80);
 }
 
+#ifdef __SANITIZE_THREAD__
+using order::together;
+#else
+using team::together;
+#endif
+
 }  // namespace
 
 // What GCC makes of `#pragma omp parallel`, with any schedule.
@@ -107,14 +116,14 @@ extern "C" {
 
 void GOMP_parallel(void (*work)(void*), void* data, unsigned threads, unsigned flags) {
     static const auto next = team::next<decltype(&GOMP_parallel)>("GOMP_parallel");
-    team::together(work, data, [=](void (*work)(void*), void* data) { next(work, data, threads, flags); });
+    together(work, data, [=](void (*work)(void*), void* data) { next(work, data, threads, flags); });
 }
 
 #define EVOKERN_LOOP(name)                                                                                            \
     void name(void (*work)(void*), void* data, unsigned threads, long start, long end, long step, long chunk,         \
               unsigned flags) {                                                                                       \
         static const auto next = team::next<decltype(&name)>(#name);                                                  \
-        team::together(work, data, [=](void (*work)(void*), void* data) {                                             \
+        together(work, data, [=](void (*work)(void*), void* data) {                                             \
             next(work, data, threads, start, end, step, chunk, flags);                                                \
         });                                                                                                           \
     }
@@ -126,13 +135,23 @@ EVOKERN_LOOP(GOMP_parallel_loop_nonmonotonic_guided)
 
 }
 
-#ifdef __SANITIZE_ADDRESS__
 // What is found ends the process. Blocks that are never freed, or freed by the other function, harm no result.
-extern "C" const char* __asan_default_options() {
+extern "C" {
+
+#ifdef __SANITIZE_ADDRESS__
+const char* __asan_default_options() {
     return "abort_on_error=1:handle_abort=1:handle_sigill=1:detect_leaks=0:alloc_dealloc_mismatch=0:"
            "new_delete_type_mismatch=0:allocator_may_return_null=1:malloc_context_size=4:print_legend=0:stack_trace_format=\"    #%n %f %S\"";
 }
 #endif
+
+#ifdef __SANITIZE_THREAD__
+const char* __tsan_default_options() {
+    return "halt_on_error=1:abort_on_error=1:ignore_noninstrumented_modules=1:report_thread_leaks=0";
+}
+#endif
+
+}
 
 int main(int count, char** words) {
     const bool watched = count == 4 && std::strcmp(words[3], "watched") == 0;
