@@ -32,8 +32,15 @@ OUTPUT_LIMIT_BYTES = 64 << 20
 PRELUDE_LIMIT_BYTES = 512 << 20
 QUOTED_BYTES = 6000
 """How much of the compiler's words is kept: the first errors cause the others."""
-PRELUDES_KEPT = 12
-"""A precompiled prelude takes 80 MB and belongs to one set of flags; sets met later than that go without."""
+PRELUDES_KEPT = 24
+"""A precompiled prelude takes 80 MB and belongs to one set of flags; a kernel that may lead is built with two of them.
+Sets met later than that go without."""
+
+ADDRESSES, THREADS = "-fsanitize=address", "-fsanitize=thread"
+SANITIZERS = frozenset({ADDRESSES, THREADS})
+SANITIZER_STARTS = 10
+"""So often a process with a sanitizer in it is started: where the system happened to put other things into its
+place, it ends at once."""
 
 _TELLING = {
     "gcc": (("-fdump-tree-vect-optimized-missed-note=remarks",), "remarks"),
@@ -42,14 +49,18 @@ _TELLING = {
 """Flags that make a compiler talk of loops and change no code, and the file where it does."""
 _PRELUDE = "evokern.h"
 _AT_WORK = "at-work-"
-_RELEVANT = ("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std")
+_RELEVANT = (
+    *("-m", "-ffast-math", "-funsafe", "-fassociative", "-fno-signed-zeros", "-ffinite", "-freciprocal", "-std"),
+    *("-D", "-fsanitize", "-g"),
+)
 """Flags that a precompiled header of a gcc depends on (with others it is ignored: slower, never wrong)."""
 
 
 def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str = "") -> Path | Evidence:
     """A shared library made from one C++ source that includes `prelude` first, then defines `macros`; cached.
 
-    It is linked without `flags`: ``-ffast-math`` at link time would set flush-to-zero for the whole process.
+    It is linked without `flags`, but with the library of a sanitizer: ``-ffast-math`` at link time would set
+    flush-to-zero for the whole process.
 
     Raises:
         EvokernError: there is no compiler, or the cache can't be written.
@@ -63,7 +74,16 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
         confined, compiling = _prepared(folder, command, flags, prelude, source, macros)
         steps = (
             [*compiling, "-c", "kernel.cpp", "-o", "kernel.o"],
-            [*command, "-shared", "-fopenmp", "-Wl,--no-undefined", "kernel.o", "-o", "kernel.so"],
+            [
+                *command,
+                "-shared",
+                "-fopenmp",
+                *({*flags} & SANITIZERS),
+                "-Wl,--no-undefined",
+                "kernel.o",
+                "-o",
+                "kernel.so",
+            ],
         )
         for step in steps:
             if (words := _run((*confined, *step), folder)) is not None:
@@ -88,7 +108,7 @@ def listing(source: str, flags: Sequence[str], prelude: Path, macros: str = "") 
         EvokernError: there is no compiler, or the cache can't be written.
     """
     command = find()
-    telling, told = _TELLING["clang" if _is_clang(command) else "gcc"]
+    telling, told = _TELLING["clang" if is_clang(command) else "gcc"]
     with _private_folder(command) as folder:
         confined, compiling = _prepared(folder, command, flags, prelude, source, macros)
         if _run((*confined, *compiling, *telling, "-S", "kernel.cpp", "-o", "kernel.s"), folder) is not None:
@@ -172,24 +192,25 @@ def _prepared(
     header = _precompiled(command, flags, prelude)
     included = ("-I", str(header.parent), "-include", str(header), "-include", "tunables.h")
     confined = (str(launcher()), str(folder), *confinement.toolchain(command), str(header.parent), "--")
-    return confined, (*command, *flags, "-fPIC", *included)
+    return confined, (*command, *flags, "-fPIC", f"-ffile-prefix-map={folder}=.", *included)
 
 
 def _text(file: Path) -> str:
     return confinement.read_untrusted(file).decode("utf-8", errors="replace")
 
 
-def _is_clang(command: tuple[str, ...]) -> bool:
+def is_clang(command: tuple[str, ...]) -> bool:
+    """Whether a compiler's command is some clang's."""
     return "clang" in machine.compiler_version(command)
 
 
 def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) -> Path:
     """A copy of `prelude` with its precompiled form beside it, where compilers look for it; else `prelude` itself."""
-    is_clang = _is_clang(command)  # which refuses a form that was made with any other flags
-    relevant = [flag for flag in flags if is_clang or flag.startswith(_RELEVANT)]
+    by_clang = is_clang(command)  # which refuses a form that was made with any other flags
+    relevant = [flag for flag in flags if by_clang or flag.startswith(_RELEVANT)]
     folder = _folder(command) / f"prelude-{_key(prelude.read_text(), *relevant)[:16]}"
     header = folder / _PRELUDE
-    form = folder / f"{_PRELUDE}.{'pch' if is_clang else 'gch'}"
+    form = folder / f"{_PRELUDE}.{'pch' if by_clang else 'gch'}"
     if form.exists():
         return header
     if len(list(_folder(command).glob("prelude-*/*.?ch"))) >= PRELUDES_KEPT:

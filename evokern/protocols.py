@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -145,12 +146,23 @@ class Backend(Protocol):
         ...
 
 
+class Strictness(StrEnum):
+    """What a strict build stops at, in the words of evidence."""
+
+    BEHAVIOUR = "undefined behaviour"
+    RACES = "races"
+
+
 @runtime_checkable
 class StrictBackend(Backend, Protocol):
-    """A language whose kernels can be built so that undefined behaviour ends the process."""
+    """A language whose kernels can be built so that what is wrong ends the process, whatever it computes."""
 
-    def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        """As `compile`, for `command` too."""
+    def compile_strictly(self, kernel: Kernel, task: Task, stops_at: Strictness) -> Path | Evidence:
+        """As `compile`, for `command_strictly`. Evidence says nothing of the kernel: why it has no such build here."""
+        ...
+
+    def command_strictly(self, artefact: Path, task: Task, stops_at: Strictness) -> list[str]:
+        """As `command`. The worker has address space without end; the judge watches how much memory it takes."""
         ...
 
 

@@ -6,7 +6,9 @@ an ``int64_t`` for each named dimension. Every pointer is aligned to 64 bytes.
 
 from __future__ import annotations
 
+import functools
 import re
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from evokern.compiler import compile_native, shared_library
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
+from evokern.protocols import Strictness
 from evokern.space import misdeclared
 from evokern.task import DType, Task, Tensor
 from evokern.tunable import Tunable
@@ -48,13 +51,29 @@ FLAGS = (
 """For seeds and children alike. What relaxes arithmetic further is a flag that a kernel declares."""
 
 STRICT_FLAGS = (
+    "-g1",
     "-fsanitize=signed-integer-overflow,integer-divide-by-zero,shift,bounds,null,return,unreachable,vla-bound,bool",
     "-fsanitize-undefined-trap-on-error",
     "-D_GLIBCXX_ASSERTIONS",
 )
-"""Undefined behaviour becomes an illegal instruction: no library is needed, and limits and confinement hold as ever.
-Containers of the standard library check their indices: what lies behind a vector is no guard page but other memory.
-Misaligned accesses are left out: processors that kernels are written for allow them, and loads of vectors use them."""
+"""Undefined behaviour becomes an illegal instruction, and containers of the standard library check their indices: no
+library is needed. Misaligned accesses are left out: processors that kernels are written for allow them, and loads of
+vectors use them."""
+
+SANITIZED_FLAGS = (compiler.ADDRESSES, "-D_GLIBCXX_SANITIZE_VECTOR")
+"""AddressSanitizer, where it works (`sanitized`): behind a kernel's own memory lies no guard page but other memory."""
+
+RACE_FLAGS = ("-g1", compiler.THREADS)
+_ORDERED = re.compile(
+    rb"GOMP_(parallel|parallel_loop_(nonmonotonic_)?(dynamic|guided)|barrier|loop_end|sections_end|critical(_name)?_(start|end)"
+    rb"|atomic_(start|end)|loop_end_nowait|sections_end_nowait|loop_(nonmonotonic_)?(dynamic|guided)_(start|next)"
+    rb"|sections_(start|next)|single_start)"
+    rb"|omp_(get|set|in)_(?!.*lock)\w+"
+)
+"""Functions of OpenMP's library whose order native/order.h tells ThreadSanitizer, or that order nothing."""
+_OPENMP = re.compile(rb"(?<=\0)(?:GOMP|omp)_\w+(?=\0)")
+_FENCE = re.compile(r"atomic_thread_fence|__sync_synchronize|_mm_[lm]fence|\bomp\s+flush|\basm\b|__asm__")
+"""Orders threads in ways that ThreadSanitizer does not see."""
 
 _ALLOWED_FLAG = re.compile(
     r"-O[0-3]"
@@ -86,8 +105,20 @@ class Cpp:
     def compile(self, kernel: Kernel, task: Task) -> Path | Evidence:
         return self._compile(kernel, task, FLAGS)
 
-    def compile_strictly(self, kernel: Kernel, task: Task) -> Path | Evidence:
-        return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS))
+    def compile_strictly(self, kernel: Kernel, task: Task, stops_at: Strictness) -> Path | Evidence:
+        if stops_at is Strictness.BEHAVIOUR:
+            own = SANITIZED_FLAGS if sanitized(compiler.ADDRESSES) else ()
+            return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS, *own))
+        if not sanitized(compiler.THREADS):
+            return Evidence("compile", "ThreadSanitizer does not work here")
+        if _FENCE.search(kernel.source):
+            return Evidence("compile", "ThreadSanitizer does not understand fences")
+        artefact = self._compile(kernel, task, (*FLAGS, *RACE_FLAGS))
+        if isinstance(artefact, Evidence):
+            return artefact
+        called = _OPENMP.findall(artefact.read_bytes())
+        unknown = sorted(name.decode() for name in called if not _ORDERED.fullmatch(name))
+        return Evidence("compile", f"ThreadSanitizer does not understand {unknown[0]}") if unknown else artefact
 
     def _compile(self, kernel: Kernel, task: Task, flags: Sequence[str]) -> Path | Evidence:
         chosen = misdeclared(kernel, task) or _first_choices(kernel.tunables, task)
@@ -110,11 +141,18 @@ class Cpp:
         return found
 
     def command(self, artefact: Path, task: Task) -> list[str]:
-        runner = compile_native(RUNNER, "-O2", "-fopenmp", shared=False)
+        return [str(_runner()), str(artefact), str(self._caller(task))]
+
+    def command_strictly(self, artefact: Path, task: Task, stops_at: Strictness) -> list[str]:
+        flag = compiler.THREADS if stops_at is Strictness.RACES else compiler.ADDRESSES
+        runner = _runner(flag if sanitized(flag) else "")
+        return [str(runner), str(artefact), str(self._caller(task)), "watched"]
+
+    def _caller(self, task: Task) -> Path:
         caller = shared_library(shim(task), FLAGS, PRELUDE)
         if isinstance(caller, Evidence):
             raise EvokernError(f"expected a call of {self.signature(task)} to compile, got {caller.detail}")
-        return [str(runner), str(artefact), str(caller)]
+        return caller
 
     def _unit(self, kernel: Kernel, task: Task) -> str:
         """What the compiler gets: the kernel, at its own line numbers, and a check that its signature is the task's."""
@@ -166,6 +204,33 @@ def shim(task: Task) -> str:
         f"    reinterpret_cast<void (*)({types})>(kernel)({values});\n"
         "}\n"
     )
+
+
+def sanitized(flag: str) -> bool:
+    """Whether kernels can be built and run with a sanitizer (`compiler.SANITIZERS`) here; `evokern doctor` tells.
+
+    Raises:
+        EvokernError: there is no compiler.
+    """
+    return _starts_sanitized(compiler.find(), flag)
+
+
+@functools.cache
+def _starts_sanitized(command: tuple[str, ...], flag: str) -> bool:
+    if compiler.is_clang(command):
+        return False  # its library would have to be part of the runner, and a kernel be linked against that
+    try:
+        runner = str(_runner(flag))
+    except EvokernError:
+        return False  # the library is not installed
+    tried = (
+        subprocess.run([runner], capture_output=True, check=False).stderr for _ in range(compiler.SANITIZER_STARTS)
+    )
+    return any(words.startswith(b"usage") for words in tried)
+
+
+def _runner(sanitizer: str = "") -> Path:
+    return compile_native(RUNNER, "-O2", "-fopenmp", *filter(None, [sanitizer]), shared=False)
 
 
 def allowed_flag(flag: str) -> bool:

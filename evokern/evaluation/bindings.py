@@ -19,6 +19,14 @@ NATIVE = Path(__file__).parent / "native"
 
 TIMED_OUT = -1
 DIED = -2
+TOO_LARGE = -3
+
+
+class Watched(ctypes.Structure):
+    """A worker: its process and, where the judge watches its memory, the open /proc/PID/status (else -1) and the most
+    bytes that it may take."""
+
+    _fields_ = (("pid", ctypes.c_int), ("status", ctypes.c_int), ("most_bytes", ctypes.c_int64))
 
 
 class Arm(IntEnum):
@@ -31,9 +39,10 @@ class Arm(IntEnum):
 
 _COMPARED = (DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 _ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
+_WATCHED = ctypes.POINTER(Watched)
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
-    "evokern_load": (_COUNT, [_ADDRESS, _INT, _COUNT]),
-    "evokern_window": (_COUNT, [_ADDRESS, _INT, _INT, _INT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
+    "evokern_load": (_COUNT, [_ADDRESS, _WATCHED, _COUNT]),
+    "evokern_window": (_COUNT, [_ADDRESS, _WATCHED, _INT, _INT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
     "evokern_processor_ns": (_COUNT, [_INT]),
     "evokern_copy": (None, [_ADDRESS, _ADDRESS, _COUNT, _INT]),
     "evokern_fill": (None, [_ADDRESS, _COUNT, _COUNT, _INT]),
@@ -61,19 +70,19 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def load(control: int, pid: int, timeout_ns: int) -> int:
-    """Orders the worker to load its kernel and sleeps until it has: nanoseconds, TIMED_OUT or DIED."""
-    return int(library().evokern_load(control, pid, timeout_ns))
+def load(control: int, worker: Watched, timeout_ns: int) -> int:
+    """Orders the worker to load its kernel and sleeps until it has: nanoseconds, TIMED_OUT, DIED or TOO_LARGE."""
+    return int(library().evokern_load(control, ctypes.byref(worker), timeout_ns))
 
 
-def window(control: int, pid: int, first: int, count: int, arm: Arm, timeout_ns: int) -> tuple[int, int]:
+def window(control: int, worker: Watched, first: int, count: int, arm: Arm, timeout_ns: int) -> tuple[int, int]:
     """Arms the worker, then times the calls on slots first .. first + count - 1.
 
     Returns:
-        Nanoseconds, TIMED_OUT or DIED; and the nanoseconds that arming took.
+        Nanoseconds, TIMED_OUT, DIED or TOO_LARGE; and the nanoseconds that arming took.
     """
     arming = _COUNT(0)
-    took = library().evokern_window(control, pid, first, count, arm, timeout_ns, ctypes.byref(arming))
+    took = library().evokern_window(control, ctypes.byref(worker), first, count, arm, timeout_ns, ctypes.byref(arming))
     return int(took), arming.value
 
 

@@ -12,11 +12,11 @@ from evokern.evaluation import baseline, bindings
 from evokern.evaluation.memory import Board
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
-from evokern.evaluation.worker import Worker, start_runner
+from evokern.evaluation.worker import Worker, start_runner, start_watched
 from evokern.kernel import Kernel
 from evokern.machine import cpu_model
 from evokern.outcome import Evidence
-from evokern.protocols import Backend, StrictBackend
+from evokern.protocols import Backend, StrictBackend, Strictness
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task
 
@@ -56,7 +56,9 @@ class CpuRig:
         assert not isinstance(artefact, Programs)
         return start_runner(name, artefact, self._board, self.threads, self.cores)
 
-    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], Worker]]]:
+    def conditions(
+        self, kernel: Kernel, strictness: Sequence[Strictness]
+    ) -> Iterator[tuple[str, Callable[[str], Worker]]]:
         backend = self._backend
         artefact = backend.compile(kernel, self.task)
         if isinstance(artefact, Evidence) or not isinstance(backend, StrictBackend):
@@ -64,13 +66,19 @@ class CpuRig:
         command = backend.command(artefact, self.task)
         for threads in sorted({1, OVERSUBSCRIBED * self._usable + 1} - {self.threads}):
             yield f"with {threads} thread{'s' * (threads > 1)}", partial(self._start, command, threads)
-        strict = backend.compile_strictly(kernel, self.task)
-        if not isinstance(strict, Evidence):  # a build that only the compiler's checks break says nothing of the kernel
-            command = backend.command(strict, self.task)
-            yield "in a build that stops at undefined behaviour", partial(self._start, command, self.threads)
+        for stops_at in strictness:
+            strict = backend.compile_strictly(kernel, self.task, stops_at)
+            if not isinstance(
+                strict, Evidence
+            ):  # a build that only the compiler's checks break says nothing of the kernel
+                command = backend.command_strictly(strict, self.task, stops_at)
+                yield f"in a build that stops at {stops_at}", partial(self._start_watched, command)
 
     def _start(self, artefact: Sequence[str], threads: int, name: str) -> Worker:
         return start_runner(name, artefact, self._board, threads, self.cores)
+
+    def _start_watched(self, artefact: Sequence[str], name: str) -> Worker:
+        return start_watched(name, artefact, self._board, self.threads, self.cores)
 
     def baseline(self, kind: str) -> Worker:
         return baseline.start(kind, self.task, self._board, self.threads, self.cores)

@@ -172,7 +172,7 @@ class Judge:
             if fidelity is Fidelity.SCREEN:
                 return tuple(self._screen(artefact, shape, tally, worker) for shape in task.time)
             self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
-        steadiness.demand(self.bench, kernel)
+        steadiness.demand(self.bench, kernel, fidelity)
         measured = [self._measure(artefact, shape, fidelity, tally) for shape in task.time]
         for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
             self.rivals.meet(shape)
@@ -190,7 +190,8 @@ class Judge:
             if fidelity > Fidelity.SCREEN and self.timed:
                 pool.submit(self.backend.profile, kernel, self.whole_task)
                 if isinstance(self.backend, StrictBackend):
-                    pool.submit(self.backend.compile_strictly, kernel, self.task)
+                    for stops_at in steadiness.strictness(fidelity):
+                        pool.submit(self.backend.compile_strictly, kernel, self.task, stops_at)
             yield
 
     def _screen(self, artefact: Artefact, shape: Shape, tally: Tally, worker: Worker) -> Measurement:

@@ -16,7 +16,7 @@ from evokern.evaluation.memory import SharedFile, Slot
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.program import Program
-from evokern.protocols import DeviceBackend
+from evokern.protocols import DeviceBackend, Strictness
 from evokern.task import Shape, Task
 
 
@@ -138,9 +138,11 @@ class Rig(Protocol):
         """A fresh process with a kernel in it, ready."""
         ...
 
-    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], Worker]]]:
+    def conditions(
+        self, kernel: Kernel, strictness: Sequence[Strictness]
+    ) -> Iterator[tuple[str, Callable[[str], Worker]]]:
         """Conditions, in words, under which a kernel that is to lead must be right as well; each with what starts a
-        process of a given name there, as `runner` does."""
+        process of a given name there, as `runner` does. Strict builds are among them, those of `strictness`."""
         ...
 
     def baseline(self, kind: str) -> Worker:

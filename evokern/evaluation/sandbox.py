@@ -75,9 +75,17 @@ class Process:
     stderr: int
 
     def limit(self, address_space: int) -> None:
-        """Sets the rlimits of a candidate's process, before it has loaded the candidate."""
+        """Sets the rlimits of a candidate's process, before it has loaded the candidate.
+
+        Args:
+            address_space: in bytes; `resource.RLIM_INFINITY` where something else limits the memory that it takes.
+        """
         for kind, most in {**LIMITS, resource.RLIMIT_AS: address_space}.items():
             resource.prlimit(self.pid, kind, (most, most))
+
+    def status(self) -> int:
+        """Opens what the system tells of it, its memory too. Once it hides (native/confine.h) that may be too late."""
+        return os.open(f"/proc/{self.pid}/status", os.O_RDONLY | os.O_CLOEXEC)
 
     def freeze(self) -> None:
         """Stops every thread of it and returns once they stand still (or the process is dead)."""

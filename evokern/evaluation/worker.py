@@ -5,13 +5,17 @@ Two kinds serve the same page: the C++ runner with a candidate (native/runner.cp
 
 from __future__ import annotations
 
+import os
+import resource
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Self
 
+from evokern.compiler import SANITIZER_STARTS
+from evokern.errors import EvokernError
 from evokern.evaluation import bindings
-from evokern.evaluation.bindings import Arm
+from evokern.evaluation.bindings import Arm, Watched
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import Process, environment, spawn
 from evokern.outcome import Evidence, Status
@@ -21,7 +25,7 @@ START_TIMEOUT_NS = 10_000_000_000
 TIME, CHECK = "time", "check"
 """Stages: one whose time counts, and one whose time does not."""
 ROOM_BYTES = 8 << 30
-"""Address space that a kernel may use for itself: stacks, heap and libraries."""
+"""Memory that a kernel may use for itself: stacks, heap and libraries."""
 
 
 class Fallen(Exception):
@@ -55,10 +59,21 @@ class Worker:
         self._control.seal(read_only=False)
         descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
+        self._watched = Watched(self._process.pid, -1, 0)
 
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a process that will load a kernel."""
         self._process.limit(address_space)
+
+    def watch(self, most_bytes: int) -> None:
+        """As `limit`, for a process that has address space without end: it is killed when it takes more memory than
+        `most_bytes`, which is looked at every few milliseconds."""
+        self._process.limit(resource.RLIM_INFINITY)
+        self._watched = Watched(self._process.pid, self._process.status(), most_bytes)
+
+    def awake(self, timeout_ns: int = START_TIMEOUT_NS) -> bool:
+        """Whether it answers, before it has loaded anything."""
+        return bindings.window(self._control.address, self._watched, 0, 0, Arm.COLD, timeout_ns)[0] >= 0
 
     def load(self, timeout_ns: int = START_TIMEOUT_NS) -> None:
         """Has it load its kernel (or import PyTorch), and freezes it.
@@ -66,7 +81,7 @@ class Worker:
         Raises:
             Fallen: it did not get that far.
         """
-        took = bindings.load(self._control.address, self._process.pid, timeout_ns)
+        took = bindings.load(self._control.address, self._watched, timeout_ns)
         self._settled(took, "load", None, timeout_ns)
 
     def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, arming_ns: int) -> int:
@@ -84,7 +99,7 @@ class Worker:
         arm = Arm.CHECK if stage == CHECK else Arm.HOT if hot else Arm.COLD
         with self._process.first() if stage == TIME else nullcontext():
             self._process.thaw()
-            took, arming = bindings.window(self._control.address, self._process.pid, first, count, arm, timeout_ns)
+            took, arming = bindings.window(self._control.address, self._watched, first, count, arm, timeout_ns)
         took = self._settled(took, stage, shape, timeout_ns)
         spent = bindings.processor_ns(self._process.pid) - before
         return took if self.outputs is None else took + max(0, min(arming - arming_ns, spent - self._threads * took))
@@ -109,6 +124,8 @@ class Worker:
         self._control.close()
         if self.outputs is not None:
             self.outputs.close()
+        if self._watched.status >= 0:
+            os.close(self._watched.status)
         return self._process.kill(), self._process.words()
 
     def _settled(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> int:
@@ -119,6 +136,9 @@ class Worker:
         if took == bindings.TIMED_OUT:
             reason = f"still running after {timeout_ns / 1e9:g} s; killed"
             raise Fallen(self.name, Status.TIMED_OUT, Evidence(stage, reason, words, shape))
+        if took == bindings.TOO_LARGE:
+            reason = f"took more than {self._watched.most_bytes >> 20} MiB of memory; killed"
+            raise Fallen(self.name, Status.CRASHED, Evidence(stage, reason, words, shape))
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
         raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
 
@@ -129,8 +149,31 @@ def start_runner(name: str, command: Sequence[str], board: Board, threads: int, 
     Raises:
         Fallen: the artefact does not load, or crashes or hangs while loading.
     """
-    descriptors = [file.descriptor for file in (board.plan, board.inputs)]
-    worker = Worker(name, command, environment(threads), descriptors, cores, board.fresh_outputs())
+    worker = _runner(name, command, board, threads, cores)
     worker.limit(ROOM_BYTES + board.inputs.size + board.outputs.size)
     worker.load()
     return worker
+
+
+def start_watched(name: str, command: Sequence[str], board: Board, threads: int, cores: Sequence[int]) -> Worker:
+    """As `start_runner`, for what `StrictBackend.command_strictly` says: its memory is watched instead of limited.
+
+    Raises:
+        Fallen: the artefact does not load, or crashes or hangs while loading.
+        EvokernError: the process ends whenever it is started, before it has loaded anything.
+    """
+    for _ in range(SANITIZER_STARTS):
+        worker = _runner(name, command, board, threads, cores)
+        worker.watch(ROOM_BYTES + board.inputs.size + board.outputs.size)
+        if worker.awake():
+            worker.load()
+            return worker
+        worker.close()
+    raise EvokernError(
+        f"expected {command[0]} to start, it ended {SANITIZER_STARTS} times; `sysctl vm.mmap_rnd_bits=28` may help"
+    )
+
+
+def _runner(name: str, command: Sequence[str], board: Board, threads: int, cores: Sequence[int]) -> Worker:
+    descriptors = [file.descriptor for file in (board.plan, board.inputs)]
+    return Worker(name, command, environment(threads), descriptors, cores, board.fresh_outputs())

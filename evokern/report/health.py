@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from evokern import compiler, confinement, disassembly, machine
+from evokern.backends import cpp
 from evokern.confinement import Level
 from evokern.errors import EvokernError
 from evokern.evaluation.gpu import ncu
@@ -23,6 +24,11 @@ from evokern.untrusted.compile_cuda import find_nvrtc
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
 _OPENMP_ADVICE = "install the compiler's OpenMP: comes with g++; `apt install libomp-dev` for clang++"
+_SANITIZERS = (
+    ("AddressSanitizer", compiler.ADDRESSES, "what confirmed kernels do wrong in their own memory"),
+    ("ThreadSanitizer", compiler.THREADS, "races of champions"),
+)
+_SANITIZER_ADVICE = "for g++: comes with it, or `dnf install libasan libtsan`; clang++ is not used with it"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
 _PRECEDENCE_ADVICE = (
     "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
@@ -78,6 +84,10 @@ def _compilers() -> Iterator[Finding]:
     yield Finding("C++ compiler", f"{' '.join(command)}: {machine.compiler_version(command)}", True)
     failure = _try_to_compile(command)
     yield Finding("C++20 with OpenMP", failure or "compiles", not failure, advice=_OPENMP_ADVICE if failure else "")
+    for name, flag, task in _SANITIZERS:
+        works = not failure and cpp.sanitized(flag)
+        state = f"finds {task}" if works else f"none: {task} may stay unseen"
+        yield Finding(name, state, works, False, "" if works else _SANITIZER_ADVICE)
 
 
 def _try_to_compile(command: tuple[str, ...]) -> str:

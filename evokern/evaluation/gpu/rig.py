@@ -31,7 +31,7 @@ from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.program import Program
-from evokern.protocols import DeviceBackend
+from evokern.protocols import DeviceBackend, Strictness
 from evokern.settings import EvaluationSettings
 from evokern.task import Precision, Shape, Task, shape_label
 
@@ -85,7 +85,11 @@ class GpuRig:
         worker.load()
         return worker.take(artefact.at)
 
-    def conditions(self, kernel: Kernel) -> Iterator[tuple[str, Callable[[str], CandidateWorker]]]:  # noqa: ARG002
+    def conditions(
+        self,
+        kernel: Kernel,  # noqa: ARG002
+        strictness: Sequence[Strictness],  # noqa: ARG002
+    ) -> Iterator[tuple[str, Callable[[str], CandidateWorker]]]:
         return iter(())  # the card runs them as they are; what it shares between calls is made anew for each window
 
     def baseline(self, kind: str) -> CardWorker:

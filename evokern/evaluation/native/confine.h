@@ -156,7 +156,8 @@ inline bool anybody_reads(int place) {
 constexpr unsigned MOST_THREADS = 512;
 
 // For a process that will load a kernel: it may read `files` (libraries or folders, already open), and compute.
-inline Layers for_kernel(std::span<const int> files) {
+// `shared`: see filter_kernel.
+inline Layers for_kernel(std::span<const int> files, std::span<const int> shared = {}) {
     Layers reached;
     bool readable = true;
     Places places;
@@ -171,7 +172,7 @@ inline Layers for_kernel(std::span<const int> files) {
     reached.powerless = drop_capabilities();
     hide();
     reached.landlock = places.enforce();
-    reached.filtered = filter_kernel(reached.own_user);
+    reached.filtered = filter_kernel(reached.own_user, shared);
     return reached;
 }
 

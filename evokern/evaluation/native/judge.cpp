@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <thread>
@@ -12,18 +13,33 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "control.h"
 
 namespace {
 
-constexpr int64_t DIED = -2, TIMED_OUT = -1;
+constexpr int64_t TOO_LARGE = -3, DIED = -2, TIMED_OUT = -1;
 constexpr int64_t SLICE_NS = 5'000'000;      // how often a sleeping judge looks whether the worker still lives
 constexpr int64_t WORTH_A_THREAD = 1 << 20;  // bytes; below, starting a thread costs more than it saves
 
 bool is_dead(int pid) {
     siginfo_t info{};
     return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
+}
+
+// What a process takes of the machine's memory by its open /proc/PID/status: page tables among it, since reading where
+// nothing was written takes nothing else.
+int64_t memory_of(int status) {
+    char text[4096];
+    const ssize_t size = pread(status, text, sizeof text - 1, 0);
+    text[std::max<ssize_t>(size, 0)] = 0;
+    int64_t taken = 0;
+    for (const char* name : {"VmRSS:", "VmPTE:", "VmSwap:"}) {
+        const char* line = std::strstr(text, name);
+        if (line) taken += std::atoll(line + std::strlen(name)) << 10;
+    }
+    return taken;
 }
 
 // Keeps the calling thread on the last of its cores while it exists; workers spin on the first of theirs.
@@ -51,8 +67,14 @@ private:
     bool moved_ = false;
 };
 
+// A worker, and how much memory it may take; `status` is -1 where a limit of its address space suffices.
+struct Worker {
+    int pid, status;
+    int64_t most_bytes;
+};
+
 // Gives one order and sleeps (a spinning judge would take a core from the kernel) until it is carried out.
-int64_t order(control::Page& page, int pid, int32_t verb, int64_t timeout_ns) {
+int64_t order(control::Page& page, const Worker& worker, int32_t verb, int64_t timeout_ns) {
     page.verb = verb;
     const uint32_t turn = page.go.load() + 1;
     const int64_t start = control::now_ns();
@@ -65,7 +87,8 @@ int64_t order(control::Page& page, int pid, int32_t verb, int64_t timeout_ns) {
         if (passed > timeout_ns) return TIMED_OUT;
         const timespec slice{0, std::min(SLICE_NS, timeout_ns - passed + 1)};
         control::sleep_while(page.done, done, &slice);
-        if (page.done.load(std::memory_order_acquire) != turn && is_dead(pid)) return DIED;
+        if (page.done.load(std::memory_order_acquire) != turn && is_dead(worker.pid)) return DIED;
+        if (worker.status >= 0 && memory_of(worker.status) > worker.most_bytes) return TOO_LARGE;
     }
 }
 
@@ -224,8 +247,8 @@ void stay_on(int core) {
 
 extern "C" {
 
-int64_t evokern_load(control::Page* page, int pid, int64_t timeout_ns) {
-    return order(*page, pid, control::LOAD, timeout_ns);
+int64_t evokern_load(control::Page* page, const Worker* worker, int64_t timeout_ns) {
+    return order(*page, *worker, control::LOAD, timeout_ns);
 }
 
 // Processor time of a process so far, all its threads together; exact when it stands still.
@@ -235,17 +258,18 @@ int64_t evokern_processor_ns(int pid) {
     return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
 }
 
-// Arms the worker by `arm`, a verb (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, -1, or -2.
-// `arming` becomes the nanoseconds that passed before the clock was started.
+// Arms the worker by `arm`, a verb (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, or
+// what is wrong. `arming` becomes the nanoseconds that passed before the clock was started.
 // Meanwhile the judge waits on the last core: woken beside the worker's first thread, which spins for the order to run,
 // it would start the clock only once that thread had given up.
-int64_t evokern_window(control::Page* page, int pid, int first, int count, int arm, int64_t timeout_ns, int64_t* arming) {
+int64_t evokern_window(control::Page* page, const Worker* worker, int first, int count, int arm, int64_t timeout_ns,
+                       int64_t* arming) {
     const LastCore here;
     page->first = first;
     page->count = count;
-    const int64_t armed = order(*page, pid, arm, timeout_ns);
+    const int64_t armed = order(*page, *worker, arm, timeout_ns);
     *arming = armed;
-    return armed < 0 ? armed : order(*page, pid, control::RUN, timeout_ns);
+    return armed < 0 ? armed : order(*page, *worker, control::RUN, timeout_ns);
 }
 
 // Copies past the caches; both start at the same place within a cache line.

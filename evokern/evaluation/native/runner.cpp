@@ -1,13 +1,15 @@
 // The process that a candidate lives in: maps the judge's buffers, loads the kernel, calls it when told to.
 //
-//     runner ARTEFACT SHIM        (started by evaluation/sandbox.py with the descriptors below)
+//     runner ARTEFACT SHIM [watched]      (started by evaluation/sandbox.py with the descriptors below)
 //
 // ARTEFACT defines `kernel`; SHIM defines `evokern_call(kernel, arguments)`, which knows its signature. There is no
 // Python and no secret in here: seeds, golden results, comparator and clock are the judge's. Inputs are sealed
-// read-only. Every buffer ends at a page that may not be touched, so that running over it is a crash.
+// read-only. Every buffer ends at a page that may not be touched, so that running over it is a crash. "watched": the judge
+// watches how much memory this takes, since a limit of its address space would leave no room for what sanitizers note of it.
 #include <cfenv>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -19,6 +21,9 @@
 #include "confine.h"
 #include "control.h"
 #include "team.h"
+#ifdef __SANITIZE_THREAD__
+#include "order.h"
+#endif
 
 namespace {
 
@@ -66,20 +71,27 @@ void* load_library(int descriptor) {
     const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) give_up(dlerror());
-    close(descriptor);
     return library;
 }
 
 // Nothing of the candidate has been loaded before the rights are gone.
-Kernel load(const char* artefact, const char* shim, pid_t judge) {
+Kernel load(const char* artefact, const char* shim, bool watched, pid_t judge) {
     close_range(OUTPUTS + 1, ~0U, 0);
-    const int libraries[] = {open(shim, O_RDONLY | O_CLOEXEC), open(artefact, O_RDONLY | O_CLOEXEC)};
+    std::vector<int> files{open(shim, O_RDONLY | O_CLOEXEC), open(artefact, O_RDONLY | O_CLOEXEC)};
+    std::vector<int> shared;
+    if (watched) {
+        files.push_back(open("/proc/self/exe", O_RDONLY | O_CLOEXEC));  // sanitizers look for lines of source here
+        shared = {INPUTS, OUTPUTS};
+    }
     omp_get_max_threads();             // what kernels link with must be here already: OpenMP's library ...
     dlopen("libmvec.so.1", RTLD_NOW);  // ... and the vector math of some systems
-    confine::for_kernel(libraries);
+    confine::for_kernel(files, shared);
     if (getppid() != judge) give_up("the judge is gone");
-    void* caller = load_library(libraries[0]);
-    void* candidate = load_library(libraries[1]);
+    void* caller = load_library(files[0]);
+    void* candidate = load_library(files[1]);
+    for (int file : files) {
+        if (!watched || file != files[1]) close(file);  // by which they find the kernel's own
+    }
     Kernel kernel{dlsym(candidate, "kernel"), reinterpret_cast<void (*)(void*, void**)>(dlsym(caller, "evokern_call"))};
     if (!kernel.entry || !kernel.call) give_up("the artefact defines no extern \"C\" function named kernel");
     return kernel;
@@ -91,6 +103,12 @@ void reset_floating_point() {
     _mm_setcsr(0x1f80);
 }
 
+#ifdef __SANITIZE_THREAD__
+using order::together;
+#else
+using team::together;
+#endif
+
 }  // namespace
 
 // What GCC makes of `#pragma omp parallel`, with any schedule.
@@ -98,14 +116,14 @@ extern "C" {
 
 void GOMP_parallel(void (*work)(void*), void* data, unsigned threads, unsigned flags) {
     static const auto next = team::next<decltype(&GOMP_parallel)>("GOMP_parallel");
-    team::together(work, data, [=](void (*work)(void*), void* data) { next(work, data, threads, flags); });
+    together(work, data, [=](void (*work)(void*), void* data) { next(work, data, threads, flags); });
 }
 
 #define EVOKERN_LOOP(name)                                                                                            \
     void name(void (*work)(void*), void* data, unsigned threads, long start, long end, long step, long chunk,         \
               unsigned flags) {                                                                                       \
         static const auto next = team::next<decltype(&name)>(#name);                                                  \
-        team::together(work, data, [=](void (*work)(void*), void* data) {                                             \
+        together(work, data, [=](void (*work)(void*), void* data) {                                             \
             next(work, data, threads, start, end, step, chunk, flags);                                                \
         });                                                                                                           \
     }
@@ -117,8 +135,27 @@ EVOKERN_LOOP(GOMP_parallel_loop_nonmonotonic_guided)
 
 }
 
+// What is found ends the process. Blocks that are never freed, or freed by the other function, harm no result.
+extern "C" {
+
+#ifdef __SANITIZE_ADDRESS__
+const char* __asan_default_options() {
+    return "abort_on_error=1:handle_abort=1:handle_sigill=1:detect_leaks=0:alloc_dealloc_mismatch=0:"
+           "new_delete_type_mismatch=0:allocator_may_return_null=1:malloc_context_size=4:print_legend=0:stack_trace_format=\"    #%n %f %S\"";
+}
+#endif
+
+#ifdef __SANITIZE_THREAD__
+const char* __tsan_default_options() {
+    return "halt_on_error=1:abort_on_error=1:ignore_noninstrumented_modules=1:report_thread_leaks=0";
+}
+#endif
+
+}
+
 int main(int count, char** words) {
-    if (count != 3) give_up("usage: runner ARTEFACT SHIM");
+    const bool watched = count == 4 && std::strcmp(words[3], "watched") == 0;
+    if (count != 3 && !watched) give_up("usage: runner ARTEFACT SHIM [watched]");
     auto& page = *static_cast<control::Page*>(map_file(CONTROL, PROT_READ | PROT_WRITE));
     Slots slots(map_file(PLAN, PROT_READ));
     Kernel kernel{};
@@ -128,7 +165,7 @@ int main(int count, char** words) {
         const int32_t verb = page.verb, first = page.first, end = page.first + page.count;
         armed = verb == control::ARM_COLD || verb == control::ARM_HOT || verb == control::ARM_CHECK;
         if (verb == control::LOAD) {
-            kernel = load(words[1], words[2], slots.judge());
+            kernel = load(words[1], words[2], watched, slots.judge());
         } else if (armed) {
             for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot, verb == control::ARM_HOT);
             checking = verb == control::ARM_CHECK;

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -72,6 +74,33 @@ class Filter {
         });
     }
 
+    // Refuses `call` if its argument number `index` is one of `values`.
+    void never(long call, int index, std::span<const int> values) {
+        when(call, [&] {
+            load_argument(index);
+            for (int value : values) {
+                add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(value), 0, 1);
+                end(REFUSE);
+            }
+            end(ALLOW);
+        });
+    }
+
+    // Allows memory that is this process's own, and shared memory of `descriptors`.
+    void share_only(std::span<const int> descriptors) {
+        when(SYS_mmap, [&] {
+            load_argument(3);
+            add(BPF_JMP | BPF_JSET | BPF_K, MAP_SHARED, 1, 0);
+            end(ALLOW);
+            load_argument(4);
+            for (int descriptor : descriptors) {
+                add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(descriptor), 0, 1);
+                end(ALLOW);
+            }
+            end(REFUSE);
+        });
+    }
+
     // Allows `call` on this process (0) and on what was started later, its own threads among it.
     void only_later(long call, int index, uint32_t process) {
         when(call, [&] {
@@ -112,9 +141,16 @@ class Filter {
 };
 
 // `own_user`: nobody else's processes can be touched anyhow, because none has this process's user.
-inline bool filter_kernel(bool own_user) {
+// `shared`: of the judge's files, all that may be mapped to share memory, and they stay open, lest others take their
+// numbers. For a process whose memory the judge watches: what is shared can be filled and let go, and is then no part of
+// any process's. Empty: no such rule.
+inline bool filter_kernel(bool own_user, std::span<const int> shared) {
     const auto self = static_cast<uint32_t>(getpid());
     Filter filter;
+    if (!shared.empty()) {
+        filter.share_only(shared);
+        filter.never(SYS_close, 0, shared);
+    }
     filter.all({SYS_futex,          SYS_sched_yield,   SYS_clock_gettime, SYS_madvise,       SYS_mmap,
                 SYS_munmap,         SYS_mprotect,      SYS_mremap,        SYS_brk,           SYS_write,
                 SYS_writev,         SYS_read,          SYS_readv,         SYS_pread64,       SYS_openat,
