@@ -51,6 +51,20 @@ void together(void (*work)(void*), void* data, const Start& start) {
     __tsan_acquire(&region.end);
 }
 
+inline char critical, atomic;  // the locks that have no name
+
+template <typename Take>
+void lock(void* place, const Take& take) {
+    take();
+    __tsan_acquire(place);
+}
+
+template <typename Give>
+void unlock(void* place, const Give& give) {
+    __tsan_release(place);
+    give();
+}
+
 }  // namespace order
 
 extern "C" {
@@ -65,24 +79,29 @@ EVOKERN_BARRIER(GOMP_loop_end)
 EVOKERN_BARRIER(GOMP_sections_end)
 #undef EVOKERN_BARRIER
 
-#define EVOKERN_LOCK(take, give, declared, lock)                     \
-    void take declared {                                             \
-        static const auto next = team::next<decltype(&take)>(#take); \
-        next lock;                                                   \
-        __tsan_acquire(EVOKERN_PLACE lock);                          \
-    }                                                                \
-    void give declared {                                             \
-        static const auto next = team::next<decltype(&give)>(#give); \
-        __tsan_release(EVOKERN_PLACE lock);                          \
-        next lock;                                                   \
-    }
-inline char evokern_unnamed;
-inline void* evokern_place(void* lock = &evokern_unnamed) { return lock; }
-#define EVOKERN_PLACE evokern_place
-EVOKERN_LOCK(GOMP_critical_start, GOMP_critical_end, (), ())
-EVOKERN_LOCK(GOMP_atomic_start, GOMP_atomic_end, (), ())
-EVOKERN_LOCK(GOMP_critical_name_start, GOMP_critical_name_end, (void** lock), (lock))
-#undef EVOKERN_PLACE
-#undef EVOKERN_LOCK
+void GOMP_critical_start() {
+    static const auto next = team::next<decltype(&GOMP_critical_start)>("GOMP_critical_start");
+    order::lock(&order::critical, next);
+}
+void GOMP_critical_end() {
+    static const auto next = team::next<decltype(&GOMP_critical_end)>("GOMP_critical_end");
+    order::unlock(&order::critical, next);
+}
+void GOMP_critical_name_start(void** name) {
+    static const auto next = team::next<decltype(&GOMP_critical_name_start)>("GOMP_critical_name_start");
+    order::lock(name, [=] { next(name); });
+}
+void GOMP_critical_name_end(void** name) {
+    static const auto next = team::next<decltype(&GOMP_critical_name_end)>("GOMP_critical_name_end");
+    order::unlock(name, [=] { next(name); });
+}
+void GOMP_atomic_start() {
+    static const auto next = team::next<decltype(&GOMP_atomic_start)>("GOMP_atomic_start");
+    order::lock(&order::atomic, next);
+}
+void GOMP_atomic_end() {
+    static const auto next = team::next<decltype(&GOMP_atomic_end)>("GOMP_atomic_end");
+    order::unlock(&order::atomic, next);
+}
 
 }

@@ -123,7 +123,7 @@ void GOMP_parallel(void (*work)(void*), void* data, unsigned threads, unsigned f
     void name(void (*work)(void*), void* data, unsigned threads, long start, long end, long step, long chunk,         \
               unsigned flags) {                                                                                       \
         static const auto next = team::next<decltype(&name)>(#name);                                                  \
-        together(work, data, [=](void (*work)(void*), void* data) {                                             \
+        together(work, data, [=](void (*work)(void*), void* data) {                                                   \
             next(work, data, threads, start, end, step, chunk, flags);                                                \
         });                                                                                                           \
     }
@@ -141,7 +141,8 @@ extern "C" {
 #ifdef __SANITIZE_ADDRESS__
 const char* __asan_default_options() {
     return "abort_on_error=1:handle_abort=1:handle_sigill=1:detect_leaks=0:alloc_dealloc_mismatch=0:"
-           "new_delete_type_mismatch=0:allocator_may_return_null=1:malloc_context_size=4:print_legend=0:stack_trace_format=\"    #%n %f %S\"";
+           "new_delete_type_mismatch=0:allocator_may_return_null=1:malloc_context_size=4:print_legend=0:"
+           "stack_trace_format=\"    #%n %f %S\"";
 }
 #endif
 

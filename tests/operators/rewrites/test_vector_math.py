@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern.backends.cpp import Cpp
-from evokern.kernel import Kernel
+from evokern.backends.cpp import FLAGS, PRELUDE, STRICT_FLAGS
+from evokern.compiler import shared_library
 from tests.rewriting import called, labels, rewritten, run, small_task, step
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
@@ -85,7 +85,7 @@ def test_zeros_keep_their_sign(function: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_argument_is_undefined_behaviour(function: str) -> None:
-    artefact, x = Cpp().compile_strictly(Kernel(applied(function)), TASK), grid()
+    artefact, x = shared_library(applied(function), (*FLAGS, *STRICT_FLAGS), PRELUDE), grid()
     assert isinstance(artefact, Path)
     arguments = (artefact, TASK, {"N": len(x)})
     process = multiprocessing.get_context("fork").Process(target=called, args=arguments, kwargs={"x": x})
