@@ -68,9 +68,7 @@ class CpuRig:
             yield f"with {threads} thread{'s' * (threads > 1)}", partial(self._start, command, threads)
         for stops_at in strictness:
             strict = backend.compile_strictly(kernel, self.task, stops_at)
-            if not isinstance(
-                strict, Evidence
-            ):  # a build that only the compiler's checks break says nothing of the kernel
+            if not isinstance(strict, Evidence):  # a build that checks alone break says nothing of the kernel
                 command = backend.command_strictly(strict, self.task, stops_at)
                 yield f"in a build that stops at {stops_at}", partial(self._start_watched, command)
 

@@ -111,30 +111,32 @@ class _Lanes:
     @property
     def is_legal(self) -> bool:
         """Whether there is a loop to run in step, every name means one thing, and arrays are used by element only."""
-        syntax, body = self._syntax, self._loop.body
-        pragmas = [text_of(part).strip() for part in walk(body) if is_pragma(part)]
-        inside = any("#pragma" in syntax.text(node) for group in self._groups for node in group.nodes)
-        if len(self._items) < 2 or inside or not all(map(_DROPPED.match, pragmas)):  # one group alone: nothing in step
-            return False
-        names = [name for part in walk(body) if part.type == "declaration" for name, _ in declared_in(part)]
-        variables = [loop.variable for loop in syntax.inner(self._loop)]
+        in_step = any(isinstance(item, _Around) for item in self._items)
+        return in_step and self._drops_pragmas() and self._names_are_distinct() and self._can_expand()
+
+    def _drops_pragmas(self) -> bool:
+        """Whether all pragmas are hints on loops that are run in step: those are no innermost ones any more."""
+        found = [text_of(part).strip() for part in walk(self._loop.body) if is_pragma(part)]
+        kept = any("#pragma" in self._syntax.text(node) for group in self._groups for node in group.nodes)
+        return not kept and all(map(_DROPPED.match, found))
+
+    def _names_are_distinct(self) -> bool:
+        """Whether no name is declared twice, but for variables of loops, or hides a parameter."""
+        declarations = [part for part in walk(self._loop.body) if part.type == "declaration"]
+        names = [name for part in declarations for name in _declared(part)]
+        variables = [loop.variable for loop in self._syntax.inner(self._loop)]
         own = [name for name in names if name not in variables]
-        if (
-            len(own) != len(set(own))
-            or set(names) & syntax.parameters.keys()
-            or len(own) + len(variables) != len(names)
-        ):
-            return False
-        crossing = [
-            node for group in self._groups for node in group.nodes if set(_declared(node)) & self._crossing.keys()
-        ]
-        if not all(map(self._is_expandable, crossing)):
-            return False
-        mentions = [part for part in walk(body) if part.type == "identifier" and text_of(part) in self._arrays]
-        elements = [
-            access.node for access in self._effects.accesses if access.name in self._arrays and len(access.index) == 1
-        ]
-        return len(mentions) == len(elements) + len(self._arrays)
+        heads_only = len(own) + len(variables) == len(names)
+        return heads_only and len(own) == len(set(own)) and not set(names) & self._syntax.parameters.keys()
+
+    def _can_expand(self) -> bool:
+        """Whether each scalar and each array can have an element for each lane."""
+        declarations = (node for group in self._groups for node in group.nodes)
+        crossing = (node for node in declarations if set(_declared(node)) & self._crossing.keys())
+        words = [part for part in walk(self._loop.body) if part.type == "identifier" and text_of(part) in self._arrays]
+        accesses = [access for access in self._effects.accesses if access.name in self._arrays]
+        elements = sum(len(access.index) == 1 for access in accesses)
+        return all(map(self._is_expandable, crossing)) and len(words) == elements + len(self._arrays)
 
     def text(self, count: str) -> str:
         """The loop over blocks of `count` lanes, and one over the iterations that are left."""
