@@ -4,18 +4,21 @@
 
 No model and no judge: a search of 1000 kernels is played, half of them wrong. The model is nearly sure, and right, of
 a share of them; of the others it guesses, and says so: its accuracy follows. A wrong kernel costs the judge 5 s.
+
+Estimates are held against what the model did to the kernels that it was asked about, those included whose refusals
+stood and which no judge saw; and against its accuracy, from which what it did differs by chance.
 """
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from evokern import registry
-from evokern.calibration import track_records
+from evokern.calibration import LEAST_DOUBT, track_records
 from evokern.cascade import Mode, cascade
 from evokern.kernel import Child, Recipe
 from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
@@ -33,7 +36,10 @@ class Played:
     """What came of one search."""
 
     off_by: float | None
-    """The greater of the errors of recall and false refusals after `VERDICTS` verdicts; None: it gave fewer."""
+    """The greater of the errors of recall and false refusals after `VERDICTS` verdicts, against what the model did to
+    these kernels; None: it gave fewer."""
+    off_accuracy_by: float | None
+    """The same against its accuracy."""
     mode: Mode
     good_lost: float
     """Share of the good kernels that were refused."""
@@ -49,21 +55,39 @@ def played(accuracy: float, usd: float, seed: int) -> Played:
     history: list[Candidate] = []
     truth: list[bool] = []
     off_by: float | None = None
+    off_accuracy_by: float | None = None
     while len(history) < KERNELS:
         batch = list(_batch(history, truth, accuracy, usd, chance, verifiers, settings))
         history += batch
         record = track_records(history, ()).get("numerics")
         if off_by is None and record is not None and len(record.spoken) >= VERDICTS:
-            off_by = max(abs(record.recall() - accuracy), abs(record.false_refusals() - (1 - accuracy)))
+            estimates = record.recall(), record.false_refusals()
+            off_by = _farthest(estimates, [_refused(history, truth, wrong) for wrong in (True, False)])
+            off_accuracy_by = _farthest(estimates, (accuracy, 1 - accuracy))
     lost = [not wrong for one, wrong in zip(history, truth, strict=True) if one.refusal is not None]
     (trust,) = cascade(verifiers, history, settings)
     return Played(
         off_by,
+        off_accuracy_by,
         trust.mode,
         sum(lost) / truth.count(False),
         (len(lost) - sum(lost)) / truth.count(True),
         sum(bool(one.verdicts) for one in history),
     )
+
+
+def _refused(history: Sequence[Candidate], truth: Sequence[bool], wrong: bool) -> float:
+    """The share of the wrong or of the good kernels that the model would refuse, whatever came of that."""
+    seen = [
+        one.verdicts[0].doubt
+        for one, is_wrong in zip(history, truth, strict=True)
+        if one.verdicts and is_wrong is wrong
+    ]
+    return fmean(doubt is not None and doubt >= LEAST_DOUBT for doubt in seen)
+
+
+def _farthest(estimates: Iterable[float], truths: Iterable[float]) -> float:
+    return max(abs(estimate - one) for estimate, one in zip(estimates, truths, strict=True))
 
 
 def _batch(
@@ -94,17 +118,25 @@ def _verdict(wrong: bool, accuracy: float, usd: float, chance: random.Random) ->
     return Verdict("numerics", 0.0, Status.WRONG if refuses else None, WHY if refuses else None, doubt, usd)
 
 
+def _errors(found: Iterable[float | None]) -> str:
+    told = [one for one in found if one is not None]
+    return f"{fmean(told):.3f}, worst {max(told):.3f}" if told else "-"
+
+
 def main(seeds: int) -> None:
-    heads = ("accuracy", "$ a verdict", "estimates off by", "at the end", "good lost, worst", "wrong stopped", "asked")
+    heads = (
+        "accuracy", "$ a verdict", "estimates off by", "off the accuracy by", "at the end", "good lost, worst",
+        "wrong stopped", "asked",
+    )  # fmt: skip
     print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
     for accuracy in (0.8, 0.6, 0.5):
         for usd in (0.0002, 0.004):
             found = [played(accuracy, usd, seed) for seed in range(seeds)]
-            told = [one.off_by for one in found if one.off_by is not None]
             cells = (
                 f"{accuracy}",
                 f"{usd}",
-                f"{fmean(told):.3f}, worst {max(told):.3f}" if told else "-",
+                _errors([one.off_by for one in found]),
+                _errors([one.off_accuracy_by for one in found]),
                 ", ".join(sorted({str(one.mode) for one in found})),
                 f"{max(one.good_lost for one in found):.1%}",
                 f"{fmean(one.wrong_stopped for one in found):.0%}",
