@@ -10,7 +10,7 @@ import ctypes
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -26,6 +26,7 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
+from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
 from evokern.evaluation.rivals import CANDIDATE, ITSELF, PACEMAKER, YARDSTICK, Rivals
@@ -77,6 +78,7 @@ class Judge:
             if self.timed:
                 self.roofline = Roofline(self.task, self.settings.cache, self.rig)
                 self.rivals = Rivals(self.bench, self.settings, yardstick)
+                self.meetings = Meetings(self.bench, self.rivals)
                 undo.callback(self.rivals.close)
             for shape in self.bench.checked:
                 self.bench.bank.checks(shape)
@@ -228,11 +230,14 @@ class Judge:
         speedups: list[Speedup] = []
         candidate_ns: list[float] = []
         first_plan = next(iter(plans.values()))
-        met = plans | ({ITSELF: first_plan} if champion else {})
-        several = self._meet(artefact, met, shape, processes, tally, worker)
+        if worker is not None:
+            several = self.meetings.glance(worker, plans, shape, tally)
+        else:
+            met = plans | ({ITSELF: first_plan} if champion else {})
+            several = self.meetings.meet(artefact, met, shape, processes, tally)
         for name, plan in plans.items():
             if self._too_fast(several[name], shape, plan) is not None:
-                several |= self._meet(artefact, {name: plan}, shape, processes, tally, None)
+                several |= self.meetings.meet(artefact, {name: plan}, shape, processes, tally)
                 if (evidence := self._too_fast(several[name], shape, plan)) is not None:
                     raise Fallen(CANDIDATE, Status.CHEATED, evidence)
             speedups.append(speedup(name, several[name], self.bench.rng))
@@ -274,58 +279,6 @@ class Judge:
         rate = f"{self.roofline.bandwidth / 1e9:.1f} GB/s"
         reason = f"faster than memory: {latency_ns:.0f} ns a call, {limit_ns:.0f} ns at least at {rate}, twice over"
         return Evidence("time", reason, shape=shape, expected=limit_ns, got=latency_ns)
-
-    def _meet(
-        self,
-        artefact: Artefact,
-        plans: Mapping[str, Plan],
-        shape: Shape,
-        processes: int,
-        tally: Tally,
-        worker: Worker | None,
-    ) -> dict[str, list[Pairs]]:
-        """Each rival's plan in `worker`, until the kernel is clearly slow, or in each of `processes` fresh processes.
-
-        Rivals take turns: a machine changes its state for seconds, and the ratio to each should see as many of them as
-        there is time for.
-        """
-        found: dict[str, list[Pairs]] = {name: [] for name in plans}
-        if worker is not None:
-            for name, plan in plans.items():
-                found[name].append(self._glanced(worker, name, shape, plan, tally))
-            return found
-        rounds = {
-            name: self.bench.shared(shape, plan, 1 if self.rivals.is_far(name, shape) else processes)
-            for name, plan in plans.items()
-        }
-        for number in range(max(times for times, _ in rounds.values())):
-            for name, (times, plan) in rounds.items():
-                if number < times:
-                    found[name].append(self._in_fresh(artefact, name, shape, plan, times > 1, tally))
-        return found
-
-    def _glanced(self, worker: Worker, rival: str, shape: Shape, plan: Plan, tally: Tally) -> Pairs:
-        found = Pairs()
-        for pair in self.bench.duel(worker, self.rivals.worker(rival, shape), shape, plan, tally):
-            found += pair
-            if found.clearly_slow:
-                break
-        return found
-
-    def _in_fresh(
-        self, artefact: Artefact, rival: str, shape: Shape, plan: Plan, is_one_of_many: bool, tally: Tally
-    ) -> Pairs:
-        """`plan` in a fresh process; the other side is one, too, if it is a kernel and there are many."""
-        with ExitStack() as stack:
-            own = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
-            if rival == ITSELF:
-                other = stack.enter_context(self.bench.runner(CANDIDATE, artefact))
-                return sum(self.bench.duel(own, other, shape, plan, None), Pairs())
-            if is_one_of_many and rival == YARDSTICK:
-                other = stack.enter_context(self.rivals.fresh_yardstick())
-            else:
-                other = self.rivals.worker(rival, shape)
-            return sum(self.bench.duel(own, other, shape, plan, tally), Pairs())
 
 
 def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:

@@ -106,19 +106,30 @@ def interval(processes: Sequence[Pairs], rng: numpy.random.Generator) -> tuple[f
     return exp(float(numpy.median(values))), exp(float(low)), exp(float(high))
 
 
+def half_width(processes: Sequence[Pairs], rng: numpy.random.Generator) -> float:
+    """Of the interval, relative to the ratio, on the wider side."""
+    ratio, low, high = interval(processes, rng)
+    return max(high / ratio, ratio / low) - 1.0
+
+
+def _quantile(values: int) -> float:
+    """Student's for a 95 % interval of so many; of more than are tabled, the last one, which is a little wide."""
+    return STUDENT_95[min(values, len(STUDENT_95) + 1) - 2]
+
+
 def _trimmed(values: numpy.ndarray) -> tuple[float, float, float]:
     """The mean of sorted logarithms without the outermost fifths, if there are `MANY`, and its 95 % interval."""
     cut = len(values) // 5 if len(values) >= MANY else 0
     inner = values[cut : len(values) - cut]
     spread = float(numpy.std(numpy.clip(values, inner[0], inner[-1]), ddof=1))
     error = spread * sqrt((len(values) - 1) / (len(inner) * (len(inner) - 1)))
-    centre, half = float(inner.mean()), STUDENT_95[len(inner) - 2] * error
+    centre, half = float(inner.mean()), _quantile(len(inner)) * error
     return exp(centre), exp(centre - half), exp(centre + half)
 
 
 def _student(values: numpy.ndarray, centre: float) -> tuple[float, float, float]:
     """`centre` and the 95 % interval around it, as ratios, of logarithms of which there are few."""
-    half = STUDENT_95[len(values) - 2] * float(numpy.std(values, ddof=1)) / sqrt(len(values))
+    half = _quantile(len(values)) * float(numpy.std(values, ddof=1)) / sqrt(len(values))
     return exp(centre), exp(centre - half), exp(centre + half)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from evokern.evaluation import rivals
+from evokern.evaluation import meetings, rivals
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
@@ -118,7 +118,8 @@ def test_a_baseline_that_looked_slow_at_first_is_met_once_it_is_known_to_be_the_
     assert all(one.ratio > 0.5 for one in over)
 
 
-def test_a_champion_meets_its_rivals_and_itself_in_turn(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def met_by_a_champion(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The rivals of `FAST` at the timed shape, process by process."""
     monkeypatch.setattr(rivals, "FAR", float("inf"))
     duel, others = judge.bench.duel, []
 
@@ -129,6 +130,18 @@ def test_a_champion_meets_its_rivals_and_itself_in_turn(judge: Judge, monkeypatc
     monkeypatch.setattr(judge.bench, "duel", noted)
     evaluation = judge.evaluate(FAST, Fidelity.CHAMPION)
     assert evaluation.status is Status.PASSED, evaluation.evidence
-    shape = TASK.time[0]
-    once = [*judge.rivals.names(shape), CANDIDATE]
-    assert [name for name, at in others if at == shape] == SETTINGS.champion_processes * once
+    return [name for name, at in others if at == TASK.time[0]]
+
+
+def test_a_champion_meets_its_rivals_and_itself_in_turn(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meetings, "LOOSE", float("inf"))
+    once = [*judge.rivals.names(TASK.time[0]), CANDIDATE]
+    assert met_by_a_champion(judge, monkeypatch) == SETTINGS.champion_processes * once
+
+
+def test_rivals_whose_processes_do_not_agree_are_met_again(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meetings, "LOOSE", 0.0)
+    known = list(judge.rivals.names(TASK.time[0]))
+    first = SETTINGS.champion_processes * [*known, CANDIDATE]
+    again = meetings.TIMES_MORE * SETTINGS.champion_processes * known
+    assert met_by_a_champion(judge, monkeypatch) == first + again
