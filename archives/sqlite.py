@@ -124,8 +124,11 @@ class SQLiteArchive:
         known = {run.id: run for run in runs}
         member = known.get(max(known, default=0) if wanted is None else wanted)
         if member is None:
-            there_are = f"there are {', '.join(map(str, known))}" if known else "there is none yet"
-            raise EvokernError(f"archive {self.path}: no run {'' if wanted is None else wanted}; {there_are}")
+            if not known:
+                raise EvokernError(
+                    f"archive {self.path} holds no run yet; `evokern run TASK.yaml --archive {self.path}` makes one"
+                )
+            raise EvokernError(f"archive {self.path}: no run {wanted}; there are {', '.join(map(str, known))}")
         line = [(member, limit)]
         while member.parent is not None:
             limit = min(limit, member.branched_at or 0)

@@ -51,12 +51,11 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
         EvokernError: the task or the machine can't be worked with. A kernel that fails is in the answer.
     """
     from evokern.evaluation.client import Judge
-    from evokern.kernel import Kernel
     from evokern.outcome import Fidelity
-    from evokern.settings import load_for
+    from evokern.settings import load_for, read_kernel
 
     loaded = load_for(Path(kernel), Path(task), settings or {})
-    subject = Kernel(Path(kernel).read_text(encoding="utf-8"), loaded.backend)
+    subject = read_kernel(Path(kernel), loaded)
     if (refusal := refused(subject, loaded)) is not None:
         return refusal
     with Judge(loaded.task, loaded.evaluation, loaded.seeds[0] if loaded.seeds else None, loaded.backend) as judge:

@@ -34,11 +34,6 @@ class Polynomial:
         factor = collect((tuple(n for n in term if n != name), k) for term, k in self.terms.items() if name in term)
         return factor, collect((term, k) for term, k in self.terms.items() if name not in term)
 
-    def substitute(self, name: str, value: Polynomial) -> Polynomial | None:
-        """self with `value` for `name`; None when `name` occurs to a higher power."""
-        parts = self.split(name)
-        return parts[0] * value + parts[1] if parts else None
-
     def is_never_negative(self, at_least: Mapping[str, int]) -> bool:
         """Whether it is >= 0 for all values of its names; ``at_least`` gives each name's least value (>= 0).
 

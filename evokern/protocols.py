@@ -1,7 +1,7 @@
 """The small contracts between the rooms. A plug-in needs this module and the records (`task`, `kernel`, `outcome`).
 
-Who calls whom, per child: `Operator.propose` → each `Verifier.verify`, cheapest first → `Evaluator.evaluate` →
-`Archive.remember`. The engine (`evolve.py`) is the only caller.
+Who calls whom, per child: `Operator.propose` → each `Verifier.verify`, in the order of `evokern.cascade` →
+`Evaluator.evaluate` → `Archive.remember`. The engine (`evolve.py`) is the only caller.
 """
 
 from __future__ import annotations

@@ -316,6 +316,12 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
         EvokernError: neither seed kernel nor model, an unknown plug-in, or an archive that can't be used.
     """
     settings = with_replayed_models(settings, archive)
+    for room, names in (
+        ("backends", [settings.backend]),
+        ("operators", settings.search.operators),
+        ("verifiers", settings.search.verifiers),
+    ):
+        registry.chosen(room, names)  # before there is a run: a slip leaves none behind, which would be the latest
     if not settings.seeds and not settings.models:
         raise EvokernError(
             f"no seed kernel for the backend {settings.backend}: name at least one under `seeds:`, e.g. "

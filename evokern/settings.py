@@ -148,7 +148,8 @@ class _Common(Section):
     """What a task file and the settings made from it have alike."""
 
     backend: str = AUTO
-    """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++."""
+    """The language of the kernels; auto: Triton where there are a GPU and a Triton seed, else C++, or the language of
+    the first seed where none is in C++."""
     search: SearchSettings = SearchSettings()
     verification: VerificationSettings = VerificationSettings()
     budget: BudgetSettings = BudgetSettings()
@@ -269,6 +270,18 @@ def load_for(kernel: Path, file: Path, overrides: Mapping[str, object]) -> Setti
     return load(file, {"backend": language_of(kernel.name, AUTO), **overrides})
 
 
+def read_kernel(file: Path, settings: Settings) -> Kernel:
+    """The kernel in `file`, in the language of the settings' backend.
+
+    Raises:
+        EvokernError: it can't be read.
+    """
+    try:
+        return Kernel(file.read_text(encoding="utf-8"), settings.backend)
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvokernError(f"expected a kernel file at {file}: {error}") from error
+
+
 def named_models(names: object = None) -> tuple[ModelSettings, ...]:
     """Models that are known by their names alone: `names`, else those in EVOKERN_MODEL."""
     known = names if isinstance(names, list | tuple) else os.environ.get(MODEL_VARIABLE, "").split(",")
@@ -330,10 +343,20 @@ def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> E
     if fault["type"] == "extra_forbidden":
         known = _keys_at(path[:-1], model)
         close = get_close_matches(str(path[-1]), known, n=1)
-        advice = f"did you mean {close[0]!r}? " if close else ""
-        return document.error(path, f"unknown key; {advice}(known here: {', '.join(known)})")
+        advice = _home(str(path[-1]), model) or (f"did you mean {close[0]!r}? " if close else "")
+        return document.error(path, f"unknown key; {advice}known here: {', '.join(known)}")
     expected = fault["msg"].replace("Input should be", "expected")
     return document.error(path, f"{expected}, got {value!r} ({_kind(value)}); correct the value or leave the key out")
+
+
+def _home(key: str, model: type[BaseModel]) -> str:
+    """Where `key` belongs, if there is such a place."""
+    if key in model.model_fields:
+        return "it belongs at the top level; "
+    kinds = {name: field.annotation for name, field in model.model_fields.items()}
+    sections = {name: kind for name, kind in kinds.items() if isinstance(kind, type) and issubclass(kind, BaseModel)}
+    home = next((name for name, section in sections.items() if key in section.model_fields), None)
+    return f"it belongs under `{home}:`; " if home else ""
 
 
 def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:

@@ -52,7 +52,8 @@ class Document:
 
     def error(self, path: Path, message: str) -> EvokernError:
         """An error that names the place of `path`; the caller raises it."""
-        return EvokernError(f"{self.where(path)}: {'.'.join(map(str, path)) or 'the file'}: {message}")
+        where, key = self.where(path), ".".join(map(str, path)) or "the file"
+        return EvokernError(f"{where}: {message}" if where == _option(key) else f"{where}: {key}: {message}")
 
     def override(self, values: Mapping[str, object]) -> None:
         """Replaces values by dotted key (``{"search.generations": 5}``): what was asked for elsewhere beats the file.
@@ -70,7 +71,12 @@ class Document:
                     raise self.error(path[: depth + 1], f"expected a section that has keys, to set {dotted}")
             if isinstance(target, dict):
                 target[str(path[-1])] = _plain(value)
-            self.marks[path] = f"option {dotted}"
+            self.marks[path] = _option(dotted)
+
+
+def _option(dotted: str) -> str:
+    """Where a value stood that no file has."""
+    return f"option {dotted}"
 
 
 def read(file: FilePath) -> Document:

@@ -27,14 +27,21 @@ INTERRUPTED = 130
 """What a shell reports of a process that SIGINT ended."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _InOrder(click.Group):
+    """Lists its verbs as they were added: what searches, what reads, what tells of the machine."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="evokern")
 def cli() -> None:
     """Evolves PyTorch functions into faster kernels that can be trusted.
 
     `evokern run TASK.yaml` searches and writes what it finds into an archive; the verbs from `front` to `verifiers`
-    read one. Exit codes: 0 done; 1 a checked kernel failed; 2 wrong usage or set-up, with one message that says what
-    to do; 130 interrupted.
+    read one. Exit codes: 0 done; 1 a checked kernel failed, `doctor` found something missing or `redteam` a
+    hole; 2 wrong usage or set-up, with one message that says what to do; 130 interrupted.
     """
 
 

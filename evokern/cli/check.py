@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from evokern.cli.overrides import given, overriding
-from evokern.errors import EvokernError
 
 if TYPE_CHECKING:
     from evokern.evaluation.messages import Baseline
@@ -29,16 +28,12 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     """
     from evokern.api import refused
     from evokern.evaluation.client import Judge
-    from evokern.kernel import Kernel
     from evokern.outcome import Fidelity, Status
     from evokern.report import baselines, benchmark
-    from evokern.settings import load_for
+    from evokern.settings import load_for, read_kernel
 
     settings = load_for(kernel, task, given(**options))
-    try:
-        subject = Kernel(kernel.read_text(encoding="utf-8"), settings.backend)
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvokernError(f"expected a kernel file at {kernel}: {error}") from error
+    subject = read_kernel(kernel, settings)
     evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()
     if evaluation is None:

@@ -32,18 +32,15 @@ def tune(
     confirmed against what leads. Prints the point that is best for all timed shapes, and those that are better at
     one; `evokern show ID --source` prints the kernel at its point. `evokern resume` goes on.
     """
-    from evokern.kernel import Kernel
+    from evokern import machine, registry
     from evokern.report import tuning
     from evokern.search import begin
-    from evokern.settings import load_for
+    from evokern.settings import load_for, read_kernel
     from evokern.space import legal_points, misdeclared
 
     alone = {"search.operators": ["tune"], "search.islands": 1}
     settings = load_for(kernel, task, given(**options) | alone)
-    try:
-        subject = Kernel(kernel.read_text(encoding="utf-8"), settings.backend)
-    except (OSError, UnicodeDecodeError) as error:
-        raise EvokernError(f"expected a kernel file at {kernel}: {error}") from error
+    subject = read_kernel(kernel, settings)
     if (evidence := misdeclared(subject, settings.task)) is not None:
         raise EvokernError(f"{kernel}:{evidence.reason}")
     points = len(legal_points(subject, settings.task))
@@ -55,9 +52,9 @@ def tune(
     rounds = -(-min(trials, points - 1) // settings.search.offspring)
     search = settings.search.model_copy(update={"generations": rounds})
     settings = settings.model_copy(update={"seeds": (subject,), "models": (), "replay": None, "search": search})
-    opened = begin(settings, archive or settings.archive)
-    if not opened.timed:
+    if not registry.chosen("backends", [settings.backend])[settings.backend].timed and not machine.has_gpu():
         raise EvokernError(f"expected a GPU to time {kernel} on, found none; C++ kernels are tuned everywhere")
+    opened = begin(settings, archive or settings.archive)
     names = ", ".join(tunable.name for tunable in subject.tunables)
     note = f"{points} legal points of {names}; {min(trials, points - 1)} of them are tried"
     watch(opened, archive or settings.archive, note, quiet=quiet, verbose=verbose)

@@ -57,8 +57,8 @@ def calibrate(archive: Path, as_json: bool, **options: object) -> None:
     chosen = given(**options)
     if "models" in chosen:
         chosen["verification.models"] = chosen.pop("models")
-    for _ in examine(archive, chosen):
-        pass
+    if not list(examine(archive, chosen)):
+        click.echo("Nothing was asked: every judged kernel has its verdicts, or the budget is spent.", err=True)
     _print(archive, as_json)
 
 

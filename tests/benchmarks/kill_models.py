@@ -1,7 +1,7 @@
 """What `kill -9` costs a search with models: it is killed at random instants and resumed each time, to its end.
 
-    python tests/benchmarks/kill_models.py               # 50 kills
-    python tests/benchmarks/kill_models.py --kills 5 --life 0.5
+    python -m tests.benchmarks.kill_models               # 50 kills
+    python -m tests.benchmarks.kill_models --kills 5 --life 0.5
 
 A server on 127.0.0.1 answers; timings are made up. It must never see a request again whose answer was in the archive,
 and every answer in the archive must end in the child that it was for.

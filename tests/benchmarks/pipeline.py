@@ -1,7 +1,7 @@
 """How long the judge waits for models: with proposals ahead of it, and with a generation as a barrier.
 
-    python tests/benchmarks/pipeline.py                  # 5 s of latency, 8 calls in flight, 5 generations of 16
-    python tests/benchmarks/pipeline.py --latency 2 --generations 3
+    python -m tests.benchmarks.pipeline                  # 5 s of latency, 8 calls in flight, 5 generations of 16
+    python -m tests.benchmarks.pipeline --latency 2 --generations 3
 
 A server on 127.0.0.1 answers every call after the latency with a kernel of its own; the judge is the real one, on one
 thread, so that compilers have a core. Idle is the share of the wall time, from the end of generation 1 on, in which

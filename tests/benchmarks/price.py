@@ -34,7 +34,7 @@ from evokern.redteam.team import SETTINGS
 from evokern.settings import load
 from tests.benchmarks.throughput import EXAMPLES, ours, unseen
 
-CONFINING = "confine::for_kernel(libraries);"
+CONFINING = "confine::for_kernel(files, shared);"
 CRUDE = ("wrong_zeros", "wrong_nothing", "wrong_echo", "wrong_sample", "wrong_sparse", "wrong_shapes", "wrong_half")
 
 

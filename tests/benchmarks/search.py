@@ -1,6 +1,6 @@
 """What a search reaches from a task's naive seed: speed-up over eager and over the best of eager and torch.compile.
 
-    python tests/benchmarks/search.py                              # the four examples, three seeds, 120 s each
+    python tests/benchmarks/search.py                              # examples with a C++ seed, three times 120 s
     python tests/benchmarks/search.py examples/rmsnorm.yaml --seeds 1 --time 60
 
 Each search runs in its own archive; the champions are then judged again by fresh judges, cold and hot, on one thread

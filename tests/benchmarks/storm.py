@@ -1,7 +1,7 @@
 """Calls through a storm of faults: every call ends, and the ledger equals the server's own count to the token.
 
-    python tests/benchmarks/storm.py                      # 500 calls, 32 at a time
-    python tests/benchmarks/storm.py --calls 50 --timeout 5
+    python -m tests.benchmarks.storm                      # 500 calls, 32 at a time
+    python -m tests.benchmarks.storm --calls 50 --timeout 5
 
 Of the requests 30 % meet a 429, 10 % a 500, 5 % hang, 5 % are cut off; 10 % of the answers hold no kernel and 5 % are
 truncated, and those are paid for like any other. An answer that is sent at the very moment when its caller gives up is

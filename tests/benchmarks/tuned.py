@@ -1,6 +1,6 @@
 """What tuning adds to the best kernel that a search finds without it, at no token cost.
 
-    python -m tests.benchmarks.tuned                               # the four examples: 120 s of search, then 128 points
+    python -m tests.benchmarks.tuned                               # examples with a C++ seed: 120 s, then 128 points
     python -m tests.benchmarks.tuned examples/rmsnorm.yaml --time 60 --trials 64 --archives FOLDER
 
 Each search has every operator that needs no model but `tune`; `tune` alone then starts from its best kernel. The two

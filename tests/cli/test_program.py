@@ -169,6 +169,23 @@ def test_an_impossible_option_names_itself(evokern: Evokern):
     assert "generations" in error
 
 
+@pytest.mark.parametrize(
+    "slip",
+    [
+        ("search: {generations: 7}", "search: {operators: [mutat]}", "no plug-in 'mutat' in operators"),
+        ("search: {generations: 7}", "search: {verifiers: [foo]}", "no plug-in 'foo' in verifiers"),
+        ("search: {generations: 7}", "backend: fortran", "no plug-in 'fortran' in backends; there are cpp"),
+        ("task:", "backward: true\ntask:", "backward: unknown key; it belongs under `task:`"),
+        ("task:", "task:\n  seeds: [copy.cpp]", "task.seeds: unknown key; it belongs at the top level"),
+    ],
+)
+def test_a_slip_leaves_no_run_behind(evokern: Evokern, slip: tuple[str, str, str]):
+    old, new, says = slip
+    Path("copy.yaml").write_text(TASK.replace(old, new, 1))
+    code, _, err = evokern("run", "copy.yaml", "--archive", "copy.db")
+    assert (code, says in err, Path("copy.db").exists()) == (2, True, False), err
+
+
 def test_resume_hands_over_generation_and_overrides(evokern: Evokern, monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[object, ...]] = []
 

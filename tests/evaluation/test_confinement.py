@@ -80,3 +80,10 @@ def test_without_seccomp_kernels_run_only_when_the_user_vouches_for_them(trusted
     assert (done.returncode == 0) == trusted, done.stderr
     assert trusted or "--trust-kernels" in done.stderr
     confinement.demand(compiler.launcher(), trusted)
+
+
+def test_a_kernel_binds_its_own_threads_and_nobody_who_was_there_before():
+    """As an ordinary user: the judge's number may be the higher one, once numbers have started again."""
+    program = compiler.compile_native(Path(__file__).with_name("numbers_again.cpp"), "-pthread", shared=False)
+    done = subprocess.run([program], capture_output=True, text=True)
+    assert done.stdout == "1 0 1\n", done

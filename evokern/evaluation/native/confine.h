@@ -171,8 +171,9 @@ inline Layers for_kernel(std::span<const int> files, std::span<const int> shared
     reached.own_user = readable && become_nobody();
     reached.powerless = drop_capabilities();
     hide();
+    const auto earlier = reached.own_user ? std::vector<Run>{} : earlier_above(static_cast<uint32_t>(getpid()));
     reached.landlock = places.enforce();
-    reached.filtered = filter_kernel(reached.own_user, shared);
+    reached.filtered = filter_kernel(reached.own_user, earlier, shared);
     return reached;
 }
 

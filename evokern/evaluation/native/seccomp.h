@@ -5,13 +5,17 @@
 // io_uring, which does work that no filter sees, exists for nobody.
 #pragma once
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <initializer_list>
 #include <span>
+#include <string>
 #include <vector>
 
+#include <dirent.h>
 #include <fcntl.h>
 
 #include <linux/audit.h>
@@ -35,6 +39,39 @@ constexpr uint32_t ARCHITECTURE = AUDIT_ARCH_AARCH64;
 
 constexpr uint32_t ALLOW = SECCOMP_RET_ALLOW, KILL = SECCOMP_RET_KILL_PROCESS;
 constexpr uint32_t REFUSE = SECCOMP_RET_ERRNO | EPERM, UNKNOWN = SECCOMP_RET_ERRNO | ENOSYS;
+
+// Numbers of processes and threads without a gap, both ends included.
+struct Run {
+    uint32_t first, last;
+};
+
+// What was there before this process and has a higher number all the same: once numbers are used up they start again
+// from the lowest.
+inline std::vector<Run> earlier_above(uint32_t process) {
+    std::vector<uint32_t> found;
+    const auto collect = [](const char* folder, auto each) {
+        DIR* entries = opendir(folder);
+        if (entries == nullptr) return;
+        while (const dirent* entry = readdir(entries)) {
+            if (const long number = std::atol(entry->d_name); number > 0) each(static_cast<uint32_t>(number));
+        }
+        closedir(entries);
+    };
+    collect("/proc", [&](uint32_t other) {
+        const std::string tasks = "/proc/" + std::to_string(other) + "/task";
+        if (other == process) return;
+        collect(tasks.c_str(), [&](uint32_t task) {
+            if (task > process) found.push_back(task);
+        });
+    });
+    std::sort(found.begin(), found.end());
+    std::vector<Run> runs;
+    for (uint32_t task : found) {
+        if (runs.empty() || task > runs.back().last + 1) runs.push_back({task, task});
+        runs.back().last = task;
+    }
+    return runs;
+}
 
 class Filter {
   public:
@@ -101,14 +138,20 @@ class Filter {
         });
     }
 
-    // Allows `call` on this process (0) and on what was started later, its own threads among it.
-    void only_later(long call, int index, uint32_t process) {
+    // Allows `call` on this process (0) and on what was started later, its own threads among it: on higher numbers,
+    // but for those that are in `earlier`.
+    void only_later(long call, int index, uint32_t process, std::span<const Run> earlier) {
         when(call, [&] {
             load_argument(index);
-            add(BPF_JMP | BPF_JEQ | BPF_K, 0, 1, 0);
-            add(BPF_JMP | BPF_JGE | BPF_K, process, 0, 1);
-            end(ALLOW);
+            add(BPF_JMP | BPF_JEQ | BPF_K, 0, 2, 0);
+            add(BPF_JMP | BPF_JGE | BPF_K, process, 1, 0);
             end(REFUSE);
+            for (const Run& run : earlier) {
+                add(BPF_JMP | BPF_JGE | BPF_K, run.first, 0, 2);
+                add(BPF_JMP | BPF_JGT | BPF_K, run.last, 1, 0);
+                end(REFUSE);
+            }
+            end(ALLOW);
         });
     }
 
@@ -131,20 +174,22 @@ class Filter {
 
     template <typename Body>
     void when(long call, Body body) {  // every path of the body ends the filter
-        add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(call), 0, 0);
+        add(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(call), 1, 0);
+        add(BPF_JMP | BPF_JA, 0, 0, 0);
         const size_t here = code_.size();
         body();
-        code_[here - 1].jf = static_cast<uint8_t>(code_.size() - here);
+        code_[here - 1].k = static_cast<uint32_t>(code_.size() - here);
     }
 
     std::vector<sock_filter> code_;
 };
 
-// `own_user`: nobody else's processes can be touched anyhow, because none has this process's user.
+// `own_user`: nobody else's processes can be touched anyhow, because none has this process's user. Otherwise `earlier`
+// are those that were there before it and have higher numbers.
 // `shared`: of the judge's files, all that may be mapped to share memory, and they stay open, lest others take their
 // numbers. For a process whose memory the judge watches: what is shared can be filled and let go, and is then no part of
 // any process's. Empty: no such rule.
-inline bool filter_kernel(bool own_user, std::span<const int> shared) {
+inline bool filter_kernel(bool own_user, std::span<const Run> earlier, std::span<const int> shared) {
     const auto self = static_cast<uint32_t>(getpid());
     Filter filter;
     if (!shared.empty()) {
@@ -180,7 +225,7 @@ inline bool filter_kernel(bool own_user, std::span<const int> shared) {
     if (own_user) {
         filter.all({SYS_sched_setaffinity}, ALLOW);
     } else {
-        filter.only_later(SYS_sched_setaffinity, 0, self);
+        filter.only_later(SYS_sched_setaffinity, 0, self, earlier);
     }
     return filter.install(REFUSE);
 }
