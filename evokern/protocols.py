@@ -342,6 +342,9 @@ class Site:
     """Option → its possible values; a step fixes one value for each."""
     weight: float = 1.0
     """How likely it is drawn, beside the rewrite's other sites in the kernel."""
+    usual: tuple[str, str] | None = None
+    """The option that becomes a tunable, and the value to begin with: structure shows its worth with numbers that are
+    sane, and `tune` finds better ones."""
 
 
 @runtime_checkable

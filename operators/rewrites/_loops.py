@@ -29,6 +29,8 @@ class LoopRewrite(ABC):
     """A rewrite whose sites are loops. A subclass says which (`choices`) and what becomes of them (`edits`)."""
 
     name: str
+    usual: tuple[str, str] | None = None
+    """`Site.usual`."""
 
     @abstractmethod
     def choices(self, at: LoopPlace) -> Choices | None:
@@ -47,7 +49,9 @@ class LoopRewrite(ABC):
         dependences = Dependences(syntax, task)
         places = [LoopPlace(syntax, loop, dependences, task) for loop in syntax.loops if _is_open(syntax, loop)]
         found = ((place, self.choices(place)) for place in places)
-        return [Site(at.loop.label, choices, self.weight(at)) for at, choices in found if choices is not None]
+        return [
+            Site(at.loop.label, choices, self.weight(at), self.usual) for at, choices in found if choices is not None
+        ]
 
     def apply(self, kernel: Kernel, step: Step, task: Task) -> Kernel | None:
         syntax = parse(kernel)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +45,14 @@ def reductions(at: LoopPlace) -> tuple[Reduction, ...] | None:
     scalars = dict.fromkeys(access.name for access in effects.outer if access.writes and not access.index)
     found = [_reduction(at.syntax, name, effects.outer) for name in scalars]
     return None if None in found else tuple(reduction for reduction in found if reduction is not None)
+
+
+def clauses(found: Iterable[Reduction]) -> str:
+    """The clauses of a SIMD loop with these reductions, each with a leading space."""
+    names = defaultdict(list)
+    for reduction in found:
+        names[reduction.operator].append(reduction.name)
+    return "".join(f" reduction({operator}:{', '.join(same)})" for operator, same in names.items())
 
 
 def updates(accesses: tuple[Access, ...], name: str) -> list[tuple[str, Node]] | None:

@@ -29,6 +29,11 @@ def block_name(syntax: Syntax, loop: Loop) -> str:
     return fresh(syntax, loop.variable, BLOCK_SUFFIX)
 
 
+def factor(text: str) -> str:
+    """`text` as it can stand beside an operator."""
+    return text if re.fullmatch(r"\w+", text) else f"({text})"
+
+
 def element_type(syntax: Syntax, name: str) -> str:
     """What the pointer or array `name` points to, e.g. ``float``; empty when that is not an element type."""
     kind = re.sub(r"\bconst\b|[*\s]|\[\]", "", syntax.types.get(name, ""))

@@ -1,86 +1,91 @@
-"""A loop that accumulates runs over several parts of its range at once, each with accumulators of its own.
+"""A loop that accumulates runs in lanes, each with accumulators of its own, which come together at the end.
 
-Buys: additions of different parts overlap, where those of one chain wait for each other (4 cycles each); memory is
-read in several streams. Costs: nothing in accuracy, as a rule it gains: shorter chains round less.
+Buys: additions of different vectors of lanes overlap, where those of one chain wait for each other (4 cycles each); how
+many vectors that takes is a tunable. Costs: nothing in accuracy, as a rule it gains: shorter chains round less.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from evokern.effects import text_of, walk
-from evokern.syntax import INDENT, Edit, Loop, Syntax, reindent
+from evokern.syntax import INDENT, REST_SUFFIX, Edit, Loop, Syntax, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines
-from ._reductions import Reduction, reductions
-from ._tiles import fresh
+from ._reductions import Reduction, clauses, reductions
+from ._tiles import block_name, factor, fresh
+from ._tunables import declare
 
+_LANES = ("32", "16", "64", "128")
 _IDENTITY = {"+": "0", "*": "1"}
+"""What lanes start from; those of a maximum or a minimum start from the scalar."""
 
 
 class Accumulators(LoopRewrite):
-    """Applies to innermost loops that accumulate scalars; what is left over when the parts are equal runs last."""
+    """Applies to innermost loops that accumulate scalars; what whole blocks of lanes leave runs last."""
 
     name = "accumulators"
+    usual = ("lanes", "32")
     expected_gain = 0.2
 
     def choices(self, at: LoopPlace) -> Choices | None:
         simd_only = all(re.match(r"#pragma omp simd\b(?!.*simdlen)", at.syntax.text(p)) for p in at.loop.pragmas)
         if at.loop.step != "1" or not is_innermost(at.syntax, at.loop) or not simd_only:
             return None
-        in_parts = f"{at.loop.variable}_part" in at.syntax.text(at.loop.node)
-        return {"count": ("2", "4", "8")} if not in_parts and reductions(at) else None
+        in_lanes = re.fullmatch(r"lane\d*", at.loop.variable)
+        return {"lanes": _LANES} if not in_lanes and reductions(at) else None
 
     def edits(self, at: LoopPlace, chosen: Mapping[str, str]) -> Sequence[Edit]:
-        found = reductions(at) or ()
-        text = _text(at.syntax, at.loop, found, int(chosen["count"]))
-        return [Edit(*whole_lines(at.syntax, at.loop), reindent(text, at.syntax.indent(at.loop.node.start_byte)))]
+        syntax, loop = at.syntax, at.loop
+        count, declaration = declare(syntax, f"{loop.variable.upper()}_LANES", chosen["lanes"], _LANES)
+        text = "\n".join(_lines(syntax, loop, reductions(at) or (), count))
+        return [declaration, Edit(*whole_lines(syntax, loop), reindent(text, syntax.indent(loop.node.start_byte)))]
 
 
-def _text(syntax: Syntax, loop: Loop, found: Sequence[Reduction], count: int) -> str:
+def _lines(syntax: Syntax, loop: Loop, found: Sequence[Reduction], count: str) -> Iterator[str]:
     kind, variable, lower, upper = loop.type, loop.variable, loop.lower, loop.upper
-    part = fresh(syntax, f"{variable}_part")
-    names = {r.name: [r.name, *(fresh(syntax, f"{r.name}_{k}") for k in range(2, count + 1))] for r in found}
-    is_simd = bool(loop.pragmas)
-    clauses = [f"reduction({r.operator}:{', '.join(names[r.name])})" for r in found]
-    start = "" if lower == "0" else f"{lower} + "
-    length = upper if lower == "0" and re.fullmatch(r"\w+", upper) else f"({upper} - ({lower}))"
-    lines = [f"const {kind} {part} = {length} / {count};"]
+    block, lane, rest = block_name(syntax, loop), fresh(syntax, "lane"), fresh(syntax, variable, REST_SUFFIX)
+    own = {r.name: fresh(syntax, f"{r.name}_lanes") for r in found}
+    length = factor(upper) if lower == "0" else f"({upper} - {factor(lower)})"
+    whole = f"{factor(upper)} - {length} % {count}"
+    lanes = f"for ({kind} {lane} = 0; {lane} < {count}; ++{lane}) {{"
     for r in found:
-        starts = (f"{name} = {_IDENTITY.get(r.operator, r.name)}" for name in names[r.name][1:])
-        lines += [f"{r.type} {', '.join(starts)};"]
-    lines += [f"#pragma omp simd {' '.join(clauses)}"] if is_simd else []
-    lines += [f"for ({kind} {variable} = {lower}; {variable} < {start}{part}; ++{variable}) {{"]
-    for k in range(count):
-        at = variable if k == 0 else f"({variable} + {part if k == 1 else f'{k} * {part}'})"
-        renamed = {variable: at} | {r.name: names[r.name][k] for r in found}
-        lines += [reindent(_braced(syntax, loop, renamed), INDENT)]
-    lines += ["}", *(syntax.text(p).strip() for p in loop.pragmas)]
-    lines += [f"for ({kind} {variable} = {start}{count} * {part}; {variable} < {upper}; ++{variable}) "]
-    lines[-1] += _braced(syntax, loop, {})
-    return "\n".join([*lines, *(_merge(r, names[r.name]) for r in found)])
+        yield f"alignas(64) {r.type} {own[r.name]}[{count}];"
+    yield lanes
+    for r in found:
+        yield f"{INDENT}{own[r.name]}[{lane}] = {_IDENTITY.get(r.operator, r.name)};"
+    yield "}"
+    yield f"for ({kind} {block} = {lower}; {block} < {whole}; {block} += {count}) {{"
+    yield f"{INDENT}#pragma omp simd"
+    yield f"{INDENT}{lanes}"
+    yield f"{INDENT * 2}const {kind} {variable} = {block} + {lane};"
+    yield reindent(_statements(syntax, loop, {name: f"{array}[{lane}]" for name, array in own.items()}), INDENT * 2)
+    yield f"{INDENT}}}"
+    yield "}"
+    yield f"#pragma omp simd{clauses(found)}"
+    yield lanes
+    for r in found:
+        yield f"{INDENT}{_merge(r, f'{own[r.name]}[{lane}]')}"
+    yield "}"
+    yield from (syntax.text(p).strip() for p in loop.pragmas)
+    yield f"for ({kind} {rest} = {whole}; {rest} < {upper}; ++{rest}) {{"
+    yield reindent(_statements(syntax, loop, {variable: rest}), INDENT)
+    yield "}"
 
 
-def _braced(syntax: Syntax, loop: Loop, renamed: Mapping[str, str]) -> str:
-    """The loop's body between braces, with names replaced."""
-    pieces, at = [], loop.body.start_byte
-    for node in walk(loop.body):
-        if node.type == "identifier" and text_of(node) in renamed:
-            pieces += [syntax.between(at, node.start_byte), renamed[text_of(node)]]
-            at = node.end_byte
-    text = "".join([*pieces, syntax.between(at, loop.body.end_byte)])
+def _merge(reduction: Reduction, lane: str) -> str:
+    name, operator = reduction.name, reduction.operator
+    return f"{name} {operator}= {lane};" if operator in _IDENTITY else f"{name} = std::{operator}({name}, {lane});"
+
+
+def _statements(syntax: Syntax, loop: Loop, renamed: Mapping[str, str]) -> str:
+    """The loop's body without its braces, with names replaced."""
+    uses = (node for node in walk(loop.body) if node.type == "identifier" and text_of(node) in renamed)
+    text = syntax.spliced(loop.body, *(Edit(node.start_byte, node.end_byte, renamed[text_of(node)]) for node in uses))
     if loop.body.type != "compound_statement":
-        return f"{{\n{INDENT}{text}\n}}"
-    return reindent(syntax.indent(loop.body.start_byte) + text, "")
-
-
-def _merge(reduction: Reduction, names: Sequence[str]) -> str:
-    """Brings the parts together, nearest first."""
-    if reduction.operator in _IDENTITY:
-        first, others = names[0], f" {reduction.operator} ".join(names[1:])
-        return f"{first} {reduction.operator}= {others};"
-    return f"{names[0]} = std::{reduction.operator}({{{', '.join(names)}}});"
+        return text
+    return reindent(syntax.indent(loop.body.start_byte) + text, "")[1:-1]
 
 
 PLUGIN = Accumulators

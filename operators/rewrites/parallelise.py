@@ -19,6 +19,7 @@ class Parallelise(LoopRewrite):
     """Applies to loops whose iterations are proven independent (`evokern.dependence`), outside other parallel loops."""
 
     name = "parallelise"
+    usual = ("schedule", "guided, 1")
     expected_gain = 0.6
 
     def choices(self, at: LoopPlace) -> Choices | None:

@@ -25,6 +25,7 @@ class Prefetch(LoopRewrite):
     """Applies to innermost loops that read an input in order, each once. `distance`, a tunable, counts elements."""
 
     name = "prefetch"
+    usual = ("distance", "512")
     expected_gain = 0.2
 
     def choices(self, at: LoopPlace) -> Choices | None:

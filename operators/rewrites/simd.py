@@ -14,7 +14,7 @@ from evokern.syntax import Edit
 from evokern.task import Task
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, pragma_before
-from ._reductions import reductions
+from ._reductions import clauses, reductions
 
 EVERY_LOOP = "every loop"
 
@@ -52,12 +52,7 @@ def _clauses(at: LoopPlace) -> str | None:
     if "prefetch" in syntax.text(loop.body):  # a loop that only asks for lines
         return None
     found = reductions(at)
-    if found is None:
-        return None
-    names: dict[str, list[str]] = {}
-    for reduction in found:
-        names.setdefault(reduction.operator, []).append(reduction.name)
-    return "".join(f" reduction({operator}:{', '.join(same)})" for operator, same in names.items())
+    return None if found is None else clauses(found)
 
 
 PLUGIN = Simd

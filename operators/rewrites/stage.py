@@ -41,6 +41,7 @@ class Stage(LoopRewrite):
     """Applies to loops around a recurrence or around other loops, with work before or after that depends on neither."""
 
     name = "stage"
+    usual = ("size", "128")
     expected_gain = 0.4
 
     def choices(self, at: LoopPlace) -> Choices | None:

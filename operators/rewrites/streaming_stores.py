@@ -57,6 +57,7 @@ class StreamingStores(LoopRewrite):
     """Applies to innermost loops that fill consecutive elements of results which they do not read."""
 
     name = "streaming_stores"
+    usual = ("tile", "256")
     expected_gain = 0.4
 
     def choices(self, at: LoopPlace) -> Choices | None:

@@ -16,6 +16,7 @@ class StripMine(LoopRewrite):
     """Applies to every loop of step 1 that is not in blocks yet; ``omp parallel`` moves to the loop over blocks."""
 
     name = "strip_mine"
+    usual = ("size", "64")
     expected_gain = 0.05
 
     def choices(self, at: LoopPlace) -> Choices | None:

@@ -19,7 +19,7 @@ from evokern.syntax import BLOCK_SUFFIX, INDENT, REST_SUFFIX, Edit, Loop, Syntax
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._reductions import reductions
-from ._tiles import ELEMENT_BYTES, block_name, fresh, is_contiguous
+from ._tiles import ELEMENT_BYTES, block_name, factor, fresh, is_contiguous
 from ._tunables import declare
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class VectoriseOuter(LoopRewrite):
     """Applies to loops around loops when their iterations are independent; ``omp parallel`` moves to the blocks."""
 
     name = "vectorise_outer"
+    usual = ("lanes", "16")
     expected_gain = 0.4
 
     def choices(self, at: LoopPlace) -> Choices | None:
@@ -225,7 +226,7 @@ class _Lanes:
         for item in items:
             match item:
                 case _Array():
-                    yield f"{indent}{item.before}{_factor(item.size)} * {count}{item.after}"
+                    yield f"{indent}{item.before}{factor(item.size)} * {count}{item.after}"
                 case _Around(loop=loop):
                     head = self._syntax.between(loop.node.start_byte, loop.body.start_byte).rstrip()
                     yield f"{indent}{head} {{"
@@ -309,10 +310,6 @@ def _identifiers(nodes: Sequence[Node]) -> set[str]:
 
 def _words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_]\w*", text))
-
-
-def _factor(text: str) -> str:
-    return text if re.fullmatch(r"\w+", text) else f"({text})"
 
 
 def _flush_left(syntax: Syntax, loop: Loop, body: str) -> str:

@@ -88,6 +88,24 @@ def test_the_first_mutants_try_many_steps_at_once() -> None:
     assert any(child and len(child.recipe.steps) == 1 for child in later)
 
 
+def test_inserted_steps_begin_with_usual_numbers_and_altered_ones_take_any() -> None:
+    sites = {name: rewrite.sites(SEED, TASK) for name, rewrite in REWRITES.items()}
+    usual = {(name, *site.usual) for name, found in sites.items() for site in found if site.usual}
+    numbers = {(name, option) for name, option, _ in usual}
+    assert {("parallelise", "schedule"), ("strip_mine", "size")} <= numbers
+    found: dict[str, set[tuple[str, str, str]]] = {"inserted": set(), "altered": set()}
+    for seed in range(150):
+        parent = candidate(1, PARALLEL) if seed % 2 else candidate(1)
+        child = OPERATORS["mutate_recipe"].propose(context((parent,), seed))
+        verb = child.idea.split()[0] if child else ""
+        for step in child.recipe.steps if child and verb in found else ():
+            if step not in parent.child.recipe.steps:
+                chosen = {(step.rewrite, option, value) for option, value in step.options}
+                found[verb] |= {one for one in chosen if one[:2] in numbers}
+    assert found["inserted"] <= usual
+    assert found["altered"] - usual
+
+
 def test_a_step_that_no_longer_applies_is_dropped() -> None:
     simd_first = Step("simd", "every loop")
     parents = (candidate(1, SIMD, PARALLEL), candidate(2, simd_first))

@@ -32,7 +32,7 @@ RECIPES = {
     ),
     "hoisted, then multiplied": (step("hoist", "m/n[y]"), step("reciprocal", "m/n[y]"), step("simd", "every loop")),
     "buffered": (step("row_buffer", "m[y]", tensor="x"), step("simd", "every loop")),
-    "accumulated in parts": (step("accumulators", "m/n[largest]", count="8"),),
+    "accumulated in lanes": (step("accumulators", "m/n[largest]", lanes="64"),),
 }
 
 

@@ -33,7 +33,7 @@ VARIANTS = {
     "plain": step("one_pass", "m/n[squares]", form="plain"),
     "shifted": step("one_pass", "m/n[squares]", form="shifted"),
     "welford": step("welford", "m/n[squares]", lanes="16"),
-    "accumulators": step("accumulators", "m/n[squares]", count="4"),
+    "accumulators": step("accumulators", "m/n[squares]", lanes="16"),
 }
 
 
