@@ -13,7 +13,8 @@ from evokern.evaluation.timing import Pairs, Plan, half_width
 from evokern.task import Shape
 
 LOOSE, TIMES_MORE = 0.03, 2
-"""A champion whose interval is wider than that on one side meets that rival as often again, twice at most."""
+"""A champion whose interval over the faster PyTorch is wider than that on one side meets it as often again, twice at
+most."""
 
 Met = dict[str, list[Pairs]]
 """Rival → what was measured in each process."""
@@ -30,17 +31,18 @@ class Meetings:
         return {name: [self._glanced(worker, name, shape, plan, tally)] for name, plan in plans.items()}
 
     def meet(self, artefact: Artefact, plans: Mapping[str, Plan], shape: Shape, processes: int, tally: Tally) -> Met:
-        """Each rival's plan in each of `processes` fresh processes; of several, in more where they don't agree."""
+        """Each rival's plan in each of `processes` fresh processes; if several do not agree on PyTorch, in more."""
         rounds = {
             name: self._bench.shared(shape, plan, 1 if self._rivals.is_far(name, shape) else processes)
             for name, plan in plans.items()
         }
         found: Met = {name: [] for name in plans}
         self._take_turns(found, artefact, rounds, shape, tally)
-        several = {name: one for name, one in rounds.items() if one[0] > 1 and name != ITSELF}
-        for _ in range(TIMES_MORE if processes > 1 else 0):
-            loose = {name: one for name, one in several.items() if half_width(found[name], self._bench.rng) > LOOSE}
-            self._take_turns(found, artefact, loose, shape, tally)
+        faster = next((name for name in self._rivals.names(shape) if name != YARDSTICK), "")
+        again = {name: one for name, one in rounds.items() if name == faster and one[0] > 1}
+        for _ in range(TIMES_MORE if again else 0):
+            if half_width(found[faster], self._bench.rng) > LOOSE:
+                self._take_turns(found, artefact, again, shape, tally)
         return found
 
     def _take_turns(
