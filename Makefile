@@ -1,22 +1,28 @@
 # Two commands do everything on a fresh machine with Python >= 3.11 and a C++ compiler: `make run` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 INSTALLED := $(VENV)/.installed
+DEVELOPING := $(VENV)/.developing
 
 .PHONY: run test check
 
 run: $(INSTALLED)
 	$(VENV)/bin/evokern run examples/layernorm.yaml
 
-test: $(INSTALLED)
+test: $(DEVELOPING)
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
 
-check: $(INSTALLED)
+check: $(DEVELOPING)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy --strict evokern operators verifiers archives
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) -e .
+	touch $@
+
+$(DEVELOPING): $(INSTALLED)
+	$(PIP) -e '.[dev]'
 	touch $@
