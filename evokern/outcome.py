@@ -118,6 +118,9 @@ class Measurement:
     noise_floor: float
     """Half-width, as a ratio, of what identical code scores through this plan (0.02: within 0.98-1.02)."""
     held_out: bool = False
+    contention: float | None = None
+    """How much longer computing took meanwhile than on cores of one's own (evaluation/neighbours.py): 1.3 beside
+    neighbours on every core. None where it was not read."""
 
     def over(self, baseline: str) -> Speedup | None:
         """The speed-up over `baseline`; ``best`` is the fastest of the PyTorch baselines."""

@@ -54,6 +54,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     ),
     "evokern_gather": (None, [_INT, _COUNT]),
     "evokern_read_bandwidth": (ctypes.c_double, [_COUNT, ctypes.POINTER(_INT), _INT, _COUNT]),
+    "evokern_pace": (None, [ctypes.POINTER(_INT), _INT, ctypes.POINTER(ctypes.c_double)]),
     "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
     "evokern_done": (None, [_ADDRESS, _TURN]),
     "evokern_touch": (None, [_ADDRESS, _COUNT]),
@@ -153,6 +154,14 @@ def read_bandwidth(size: int, cores: Sequence[int], least_ns: int) -> float:
     """Bytes/s at which threads on `cores` together read a buffer of `size` bytes, at best; 0 without memory for it."""
     places = (_INT * len(cores))(*cores)
     return float(library().evokern_read_bandwidth(size, places, len(cores), least_ns))
+
+
+def pace(cores: Sequence[int]) -> tuple[float, ...]:
+    """How long each of `cores` takes to do many things at once, over how long it takes for one after the other; least
+    where nobody else computes on it (native/pace.h)."""
+    found = (ctypes.c_double * len(cores))()
+    library().evokern_pace((_INT * len(cores))(*cores), len(cores), found)
+    return tuple(found)
 
 
 def await_order(control: int, turn: int, spin_ns: int) -> None:

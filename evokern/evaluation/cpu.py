@@ -10,6 +10,7 @@ import torch
 
 from evokern.evaluation import baseline, bindings
 from evokern.evaluation.memory import Board
+from evokern.evaluation.neighbours import Neighbours
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
 from evokern.evaluation.worker import Worker, start_runner, start_watched
@@ -43,6 +44,7 @@ class CpuRig:
         self.cores = usable[: self.threads]
         self.name = cpu_model()
         self.cached_bytes = cached_bytes(self.cores)
+        self._neighbours = Neighbours(self.name, self.cores)
 
     def board(self, shapes: Sequence[Shape]) -> Board:
         self._board = Board(self.task, shapes, self._usable)
@@ -89,4 +91,7 @@ class CpuRig:
         return bindings.read_bandwidth(size, self.cores, SWEEPS_NS)
 
     def disturbance(self) -> str:
-        return ""  # load cannot be told from work here: paired ratios and the noise floor deal with it
+        return ""  # a processor that slows down does so for both sides of a pair
+
+    def contention(self) -> float | None:
+        return self._neighbours.contention()

@@ -6,13 +6,9 @@ latencies, or the speed-ups of two days, should know that something has changed.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from contextlib import suppress
 from statistics import median
 
-from evokern import machine
+from evokern.evaluation.remembered import Remembered
 
 KEPT, FEWEST = 50, 3
 """Latencies that are remembered, and as many as it takes to know what is usual."""
@@ -21,15 +17,15 @@ MOST_DRIFT = 1.25
 
 
 class PastLatencies:
-    """What a baseline has cost here under the same conditions; a file that may be lost, or written by two at once."""
+    """What a baseline has cost here under the same conditions."""
 
     def __init__(self, *conditions: object) -> None:
         """`conditions`: whatever tells one baseline from another (device, task, shape, threads ...), JSON values."""
-        key = hashlib.sha256(json.dumps(conditions).encode()).hexdigest()
-        self._path = machine.cache_folder() / "baselines" / f"{key}.json"
-        self.latencies_ns: list[float] = []
-        with suppress(OSError, ValueError, TypeError):
-            self.latencies_ns = [float(one) for one in json.loads(self._path.read_text())]
+        self._remembered = Remembered("baselines", *conditions)
+
+    @property
+    def latencies_ns(self) -> list[float]:
+        return self._remembered.numbers
 
     def drift(self, latency_ns: float) -> str:
         """How far `latency_ns` is from what is usual, in words; empty when it is not far, or nothing is usual yet."""
@@ -43,9 +39,4 @@ class PastLatencies:
 
     def add(self, latency_ns: float) -> None:
         """Remembers one more; where that can't be written, nothing is lost but the alarm."""
-        self.latencies_ns = [*self.latencies_ns, latency_ns][-KEPT:]
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = self._path.with_suffix(f".{os.getpid()}")
-            fresh.write_text(json.dumps(self.latencies_ns))
-            os.replace(fresh, self._path)
+        self._remembered.keep([*self.latencies_ns, latency_ns][-KEPT:])

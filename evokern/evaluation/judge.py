@@ -250,7 +250,8 @@ class Judge:
             speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
-        return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out)
+        contention = self.meetings.contention if worker is None else None
+        return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out, contention)
 
     def _against(self, holder: Kernel, artefact: Artefact, measured: Measurement, tally: Tally) -> Measurement:
         """`measured` with the candidate's speed-up over `holder`; without, when the holder fell this time."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from math import exp, log
+from statistics import fmean
 
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
@@ -25,6 +27,12 @@ class Meetings:
 
     def __init__(self, bench: Bench, rivals: Rivals) -> None:
         self._bench, self._rivals = bench, rivals
+        self._readings: list[float] = []
+
+    @property
+    def contention(self) -> float | None:
+        """`Rig.contention` during the last `meet`, after each pair, in the geometric mean."""
+        return exp(fmean(map(log, self._readings))) if self._readings else None
 
     def glance(self, worker: Worker, plans: Mapping[str, Plan], shape: Shape, tally: Tally) -> Met:
         """Each rival's plan in `worker`, until the kernel is clearly slow."""
@@ -37,6 +45,7 @@ class Meetings:
             for name, plan in plans.items()
         }
         found: Met = {name: [] for name in plans}
+        self._readings = []
         self._take_turns(found, artefact, rounds, shape, tally)
         faster = next((name for name in self._rivals.names(shape) if name != YARDSTICK), "")
         again = {name: one for name, one in rounds.items() if name == faster and one[0] > 1}
@@ -73,9 +82,18 @@ class Meetings:
             own = stack.enter_context(self._bench.runner(CANDIDATE, artefact))
             if rival == ITSELF:
                 other = stack.enter_context(self._bench.runner(CANDIDATE, artefact))
-                return sum(self._bench.duel(own, other, shape, plan, None), Pairs())
+                return self._noted(self._bench.duel(own, other, shape, plan, None))
             if is_one_of_many and rival == YARDSTICK:
                 other = stack.enter_context(self._rivals.fresh_yardstick())
             else:
                 other = self._rivals.worker(rival, shape)
-            return sum(self._bench.duel(own, other, shape, plan, tally), Pairs())
+            return self._noted(self._bench.duel(own, other, shape, plan, tally))
+
+    def _noted(self, duel: Iterator[Pairs]) -> Pairs:
+        """All pairs of `duel`; how contended the device was is read after each."""
+        pairs = Pairs()
+        for pair in duel:
+            pairs += pair
+            if (contention := self._bench.rig.contention()) is not None:
+                self._readings.append(contention)
+        return pairs

@@ -160,3 +160,7 @@ class Rig(Protocol):
     def disturbance(self) -> str:
         """What slowed the device down since this was asked before; empty when nothing did."""
         ...
+
+    def contention(self) -> float | None:
+        """How much longer computing takes now than on a device of one's own; None where that can't be read."""
+        ...

@@ -56,7 +56,8 @@ def as_json(evaluation: Evaluation, baselines: tuple[Baseline, ...] = ()) -> str
 def timings(measurements: Sequence[Measurement]) -> str:
     """A line a shape: latency, speed-up over each baseline, and how far off identical code may score."""
     names = list(dict.fromkeys(speedup.baseline for one in measurements for speedup in one.speedups))
-    headers = ("shape", "caches", "threads", "latency", *(f"over {name} [95 %]" for name in names), "noise floor", "")
+    over = (f"over {name} [95 %]" for name in names)
+    headers = ("shape", "caches", "threads", "latency", *over, "noise floor", "contention", "")
     rows = [
         (
             shape_label(one.shape),
@@ -65,6 +66,7 @@ def timings(measurements: Sequence[Measurement]) -> str:
             figures.latency(one.latency_ns),
             *(_over(one, name) for name in names),
             f"+-{one.noise_floor:.1%}",
+            figures.ratio(one.contention),
             "held out" if one.held_out else "",
         )
         for one in measurements

@@ -40,6 +40,12 @@ def over(evaluation: Evaluation, baseline: str) -> Ratio | None:
     return Ratio(exp(centre), exp(centre - below), exp(centre + above))
 
 
+def contention(evaluation: Evaluation) -> float | None:
+    """Geometric mean of `Measurement.contention` at the timing shapes; None when it was not read."""
+    found = [one.contention for one in evaluation.measurements if not one.held_out and one.contention is not None]
+    return exp(sum(map(log, found)) / len(found)) if found else None
+
+
 def ratio(value: Ratio | float | None) -> str:
     """``1.75x``, with its interval when it has one."""
     if value is None:

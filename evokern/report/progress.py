@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evokern.lead import leader
-from evokern.outcome import Candidate, Status
+from evokern.outcome import Candidate, Evaluation, Status
 from evokern.report import figures
 from evokern.report.recipe import short_recipe
+
+OTHER = 1.1
+"""Two measurements whose contention differs by more were made on what counts as two machines."""
 
 
 @dataclass(frozen=True)
@@ -81,5 +84,13 @@ def claim_line(champion: Candidate) -> str:
     best, eager = (figures.ratio(figures.over(again, name)) for name in ("best", "eager"))
     return (
         f"candidate {champion.id}: claimed {before} over best; "
-        f"re-measured in fresh processes {best} over best, {eager} over eager"
+        f"re-measured in fresh processes {best} over best, {eager} over eager{_other_neighbours(claimed, again)}"
     )
+
+
+def _other_neighbours(claimed: Evaluation | None, again: Evaluation) -> str:
+    """That the machine was more or less contended the second time, if it was."""
+    before, after = (figures.contention(one) if one else None for one in (claimed, again))
+    if before is None or after is None or 1 / OTHER <= after / before <= OTHER:
+        return ""
+    return f" (contention was {figures.ratio(before)}, then {figures.ratio(after)})"

@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 from math import log
 from pathlib import Path
 from statistics import fmean, median, stdev
@@ -31,6 +31,7 @@ from evokern.history import Archive
 from evokern.kernel import Child, Recipe
 from evokern.lead import named, surpasses
 from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity
+from evokern.report import figures
 from evokern.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -81,7 +82,16 @@ def measured(settings: Settings, candidates: Sequence[Candidate], busy: int) -> 
 def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
     """Prints a line a champion, then the median and the largest difference."""
     differences, failed = [], 0
-    print(f"| task | candidate | over best, quiet | over best beside {busy} | difference |\n|---|---|---|---|---|")
+    head = (
+        "task",
+        "candidate",
+        "over best, quiet",
+        "contention",
+        f"over best beside {busy}",
+        "contention",
+        "difference",
+    )
+    print(f"| {' | '.join(head)} |\n{'|---' * len(head)}|")
     for path in archives:
         settings, fastest = confirmed(path)
         fastest = fastest[:count]
@@ -89,7 +99,7 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
             before, after = first.speedup(), second.speedup()
             if before is None or after is None:
                 failed += 1
-                print(f"| {settings.task.name} | {one.id} | {first.status} | {second.status} | |")
+                print(f"| {settings.task.name} | {one.id} | {first.status} | | {second.status} | | |")
                 print(
                     *(f"  {evidence}" for judged in (first, second) for evidence in judged.evidence),
                     sep="\n",
@@ -97,10 +107,10 @@ def reproduce(archives: Sequence[Path], count: int, busy: int) -> None:
                 )
                 continue
             differences.append(abs(after / before - 1))
-            print(
-                f"| {settings.task.name} | {one.id} | {before:.3f} | {after:.3f} | {after / before - 1:+.1%} |",
-                flush=True,
-            )
+            beside = (figures.ratio(figures.contention(judged)) for judged in (first, second))
+            told = zip((f"{before:.3f}", f"{after:.3f}"), beside, strict=True)
+            cells = (settings.task.name, str(one.id), *chain.from_iterable(told), f"{after / before - 1:+.1%}")
+            print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\n{len(differences)} champions: median {median(differences):.1%}, largest {max(differences):.1%}")
     print(f"{failed} champions did not pass a second time")
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from math import isclose
 
-from evokern.outcome import PROFILE, Evidence, Fidelity
+from evokern.outcome import PROFILE, Evaluation, Evidence, Fidelity
 from evokern.report import benchmark, candidate, figures, front, progress
 from evokern.report.table import table
 from tests.specimens import PARALLEL, UNROLL, measured, passed, refused, wrong
@@ -111,6 +111,18 @@ def test_the_claim_stands_beside_the_measurement():
     line = progress.claim_line(champion)
     assert "claimed 2.00x" in line
     assert "re-measured in fresh processes 1.92x" in line
+
+
+def test_a_claim_that_was_made_on_what_counts_as_another_machine_says_so():
+    def beside(contention: float, fidelity: Fidelity) -> Evaluation:
+        judged = measured(2.4, fidelity=fidelity)
+        timed = tuple(replace(one, contention=contention) for one in judged.measurements)
+        return replace(judged, measurements=timed)
+
+    claimed = beside(1.04, Fidelity.CONFIRM)
+    for contention, told in ((1.1, ""), (1.3, " (contention was 1.04x, then 1.30x)")):
+        champion = replace(passed(2, 2.5), evaluations=(claimed, beside(contention, Fidelity.CHAMPION)))
+        assert progress.claim_line(champion).endswith(f"over eager{told}")
 
 
 def test_a_champion_that_fails_its_last_measurement_is_not_praised():

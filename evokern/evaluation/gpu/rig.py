@@ -147,6 +147,9 @@ class GpuRig:
         self.readings.append(reading)
         return reading.harmful
 
+    def contention(self) -> float | None:
+        return None  # no reading of a card tells its users apart
+
     def _measured(self) -> dict[str, float]:
         """Bytes/s of reading and of copying, in a process of its own."""
         with self._launcher("launcher", self._arena) as probe:

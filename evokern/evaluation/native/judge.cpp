@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "pace.h"
 
 namespace {
 
@@ -397,6 +398,21 @@ double evokern_read_bandwidth(int64_t bytes, const int* cores, int threads, int6
     for (auto& reader : readers) reader.join();
     munmap(memory, bytes);
     return best;
+}
+
+// What pace.h reads on each of `cores`, all at the same time.
+void evokern_pace(const int* cores, int threads, double* result) {
+    std::atomic<int> ready{0};
+    std::vector<std::thread> readers;
+    for (int i = 0; i < threads; ++i) {
+        readers.emplace_back([&, i] {
+            stay_on(cores[i]);
+            ++ready;
+            while (ready.load() < threads) std::this_thread::yield();
+            result[i] = pace::quotient();
+        });
+    }
+    for (auto& reader : readers) reader.join();
 }
 
 // The baseline workers' side of the control page (evaluation/baseline.py); they are trusted.
