@@ -7,10 +7,12 @@ same baseline: with nobody, somebody on one core, and on both (tests/benchmarks/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from math import exp, inf, log
 from statistics import fmean
 
+from evokern import machine
 from evokern.evaluation import bindings
 from evokern.evaluation.remembered import Remembered
 
@@ -19,6 +21,15 @@ READINGS = 40
 LOW = 2
 """... which is the least but so many, since some are misread."""
 BETTER = 0.99
+
+
+def here() -> Neighbours:
+    """Those on every core that this process may use.
+
+    Raises:
+        EvokernError: there is no compiler to read them with.
+    """
+    return Neighbours(machine.cpu_model(), sorted(os.sched_getaffinity(0)))
 
 
 class Neighbours:
@@ -31,16 +42,17 @@ class Neighbours:
         """`device`: the processor's name."""
         self._cores = tuple(cores)
         self._remembered = Remembered("neighbours", device, self._cores)
-        known = tuple(self._remembered.numbers)
+        known = tuple(one for one in self._remembered.numbers if 0 < one < inf)
         self._alone = known if len(known) == len(self._cores) else (inf,) * len(self._cores)
         self._readings: list[tuple[float, ...]] = []
         for _ in range(READINGS):
             self._read()
 
-    def contention(self) -> float:
+    def contention(self, looks: int = 1) -> float:
         """How much longer it takes now to fill every slot of a core than it takes alone, in the geometric mean over the
-        cores; to ask takes 0.4 ms."""
-        return exp(fmean(log(now / alone) for now, alone in zip(self._read(), self._alone, strict=True)))
+        cores and `looks` readings of 0.4 ms."""
+        readings = [self._read() for _ in range(looks)]
+        return exp(fmean(log(now / alone) for one in readings for now, alone in zip(one, self._alone, strict=True)))
 
     def _read(self) -> tuple[float, ...]:
         self._readings.append(now := bindings.pace(self._cores))

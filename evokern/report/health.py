@@ -16,8 +16,9 @@ from evokern import compiler, confinement, disassembly, machine
 from evokern.backends import cpp
 from evokern.confinement import Level
 from evokern.errors import EvokernError
+from evokern.evaluation import neighbours
 from evokern.evaluation.gpu import ncu
-from evokern.report import figures
+from evokern.report import figures, progress
 from evokern.settings import AUTO, choose_backend
 from evokern.untrusted.compile_cuda import find_nvrtc
 
@@ -33,6 +34,10 @@ _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; wit
 _PRECEDENCE_ADVICE = (
     "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
 )
+_NEIGHBOURS_ADVICE = (
+    "somebody else computes on your cores or on their other hyperthreads: a speed-up over what waits for its own calls "
+    "is less then; measure where nobody does"
+)
 _NO_GPU = "not needed: kernels are C++, or Triton kernels that are compiled and checked but not timed"
 _NVRTC_ADVICE = "for CUDA kernels: pip install 'evokern[cuda]'"
 _DISASSEMBLER_ADVICE = "to keep what a GPU executes beside a confirmed kernel: pip install nvidia-cuda-nvdisasm"
@@ -41,6 +46,9 @@ _NCU_ADVICE = (
     "the driver open them (NVreg_RestrictProfilingToAdminUsers=0)"
 )
 _CACHE_ADVICE = "make it writable, or set XDG_CACHE_HOME to a folder that is"
+
+LOOKS = 100
+"""At neighbours, who come and go."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ def examine() -> tuple[Finding, ...]:
         *_compilers(),
         *_confinement(),
         _precedence(),
+        *_neighbours(),
         *_libraries(),
         _cache(),
         *_gpus(here.gpus),
@@ -126,6 +135,19 @@ def _precedence() -> Finding:
     goes_first = machine.may_go_first()
     state = "go before whatever else runs" if goes_first else "share their cores with whatever else runs"
     return Finding("timed kernels", state, goes_first, False, "" if goes_first else _PRECEDENCE_ADVICE)
+
+
+def _neighbours() -> Iterator[Finding]:
+    """Whether somebody else computes on the cores, which nothing else on a virtual machine shows."""
+    if machine.find_compiler() is None:
+        return
+    try:
+        contention = neighbours.here().contention(LOOKS)
+    except EvokernError:
+        return  # as its compiler does not work, which is told elsewhere
+    alone = contention < progress.OTHER
+    state = f"computing takes {figures.ratio(contention)} what it takes on cores of one's own"
+    yield Finding("neighbours", state, alone, False, "" if alone else _NEIGHBOURS_ADVICE)
 
 
 def _libraries() -> Iterator[Finding]:

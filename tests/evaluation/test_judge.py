@@ -130,7 +130,7 @@ def test_a_confirmed_kernel_has_a_profile_and_one_that_is_screened_costs_none(ju
         assert f"at {TASK.compulsory_bytes(one.shape) / one.latency_ns:.3g} GB/s" in shares[tuple(one.shape.items())]
     assert all("at which memory is read" in reason for reason in shares.values())
     assert [one.contention for one in screened.measurements] == [None]
-    assert all(one.contention and 0.5 < one.contention < 10 for one in confirmed.measurements)
+    assert all(one.contention is not None and one.contention > 0 for one in confirmed.measurements)
 
 
 def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge: Judge) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def test_what_a_core_reads_alone_outlives_the_judge(monkeypatch: pytest.MonkeyPa
     assert after(monkeypatch, (6.0, 8.0), cores=(2, 3)).contention() == pytest.approx(1.0), "other cores are not known"
 
 
+def test_what_is_remembered_may_be_damaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    after(monkeypatch, ALONE)
+    (file,) = tmp_path.rglob("*.json")
+    for text in ("[0, 0]", "[NaN, 4.0]", "[3.0", "[3.0]", "{}"):
+        file.write_text(text)
+        assert after(monkeypatch, ALONE).contention() == pytest.approx(1.0)
+
+
 def test_a_machine_that_was_never_seen_alone_is_once_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     found = after(monkeypatch, *[(4.5, 6.0)] * READINGS, *[ALONE] * READINGS, (4.5, 6.0))
     assert found.contention() == pytest.approx(3.0 / 4.5)
@@ -64,5 +73,6 @@ def test_a_machine_that_was_never_seen_alone_is_once_it_is(monkeypatch: pytest.M
 
 
 def test_the_judge_reads_the_machine_itself() -> None:
-    assert all(0.5 < one < 100 for one in bindings.pace((0,)))
-    assert 0.5 < Neighbours("this one", (0,)).contention() < 10
+    cores = tuple(os.sched_getaffinity(0))
+    assert all(one > 0 for one in bindings.pace(cores))
+    assert Neighbours("this one", cores).contention() > 0

@@ -27,8 +27,13 @@ inline int64_t waiting_ns() {
     return control::now_ns() - start;
 }
 
+#ifdef __AVX__
+using Lanes = float __attribute__((vector_size(32)));
+#else
+using Lanes = float __attribute__((vector_size(16)));
+#endif
+
 inline int64_t filling_ns() {
-    using Lanes = float __attribute__((vector_size(32)));
     const Lanes factor = Lanes{} + 0.999f, summand = Lanes{} + 0.001f;
     Lanes sums[12];
     uint64_t words[4] = {1, 2, 3, 4};
