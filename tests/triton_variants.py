@@ -94,6 +94,18 @@ BUGS: dict[str, dict[str, tuple[str, str]]] = {
         "axes exchanged": ("tl.program_id(0) * ROWS", "tl.program_id(1) * ROWS"),
         "garbage lanes": ("(k < depth)[None, :], other=0.0)", "(k < depth)[None, :])"),
     },
+    "gaussian_sum": {
+        "no half": ("-0.5 * square", "-square"),
+        "two coordinates": ("range(0, 3)", "range(0, 2)"),
+        "missing mask": ("tl.load(b + m, mask=m < M, other=0.0)", "tl.load(b + m)"),
+        "garbage lanes": ("tl.load(b + m, mask=m < M, other=0.0)", "tl.load(b + m, mask=m < M)"),
+        "missing tail": ("range(0, M, COLUMNS)", "range(0, M - COLUMNS + 1, COLUMNS)"),
+        "first block only": ("total += ", "total = 0.0 * total + "),
+        "wrong stride": ("y + m * 3 + d", "y + d * M + m"),
+        "no weight": (" * weight[None, :]", ""),
+        "half the rows": ("cdiv(N, ROWS)", "cdiv(N, 2 * ROWS)"),
+        "lower precision": ("square += difference * difference", "square += (difference * difference).to(tl.bfloat16).to(tl.float32)"),
+    },
 }  # fmt: skip
 """Seed → name of a bug → the text that is there, and what stands there instead (everywhere)."""
 
