@@ -88,8 +88,10 @@ def edit(
     if kind == "remove":
         return (*steps[:at], *steps[at + 1 :]), f"removed {steps[at]}"
     before, _ = replay.replay(origin, steps[:at])
-    other = _step(before, steps[at].rewrite, replay, rng, drawn=True)
-    return ((*steps[:at], other, *steps[at + 1 :]), f"altered {steps[at]} to {other}") if other else None
+    other = _step(before, steps[at].rewrite, replay, rng)
+    if other is None or other == steps[at]:
+        return None
+    return (*steps[:at], other, *steps[at + 1 :]), f"altered {steps[at]} to {other}"
 
 
 def _insert(
@@ -122,19 +124,16 @@ def _likely_step(kernel: Kernel, replay: Replayer, odds: dict[str, float], rng: 
     return next((step for step in drawn if step is not None), None)
 
 
-def _step(kernel: Kernel, name: str, replay: Replayer, rng: numpy.random.Generator, drawn: bool = False) -> Step | None:
-    """A step of the rewrite `name` at one of its sites, drawn by their weights, with any of the options there.
-
-    Args:
-        drawn: whether numbers that `tune` will look after are drawn, too, in place of the usual ones.
-    """
+def _step(kernel: Kernel, name: str, replay: Replayer, rng: numpy.random.Generator) -> Step | None:
+    """A step of the rewrite `name` at one of its sites, drawn by their weights, with any of the options there; numbers
+    are the usual ones, since `tune` looks after them."""
     sites = replay.sites(kernel, name)
     if not sites:
         return None
     weights = numpy.array([site.weight for site in sites])
     site = sites[int(rng.choice(len(sites), p=weights / weights.sum()))]
     options = {option: values[int(rng.integers(len(values)))] for option, values in site.options.items()}
-    if site.usual and not drawn:
+    if site.usual:
         options |= [site.usual]
     return Step(name, site.label, tuple(options.items()))
 
