@@ -28,7 +28,8 @@ from evokern.search import begin
 from evokern.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-DEFAULT = [str(EXAMPLES / f"{name}.yaml") for name in ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan")]
+NAMES = ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan", "gaussian_sum")
+DEFAULT = [str(EXAMPLES / f"{name}.yaml") for name in NAMES]
 
 
 def search(settings: Settings, archive: Path) -> tuple[Candidate | None, int]:
