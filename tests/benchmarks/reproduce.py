@@ -4,7 +4,8 @@
     python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
     python tests/benchmarks/reproduce.py FOLDER/*.db --judges 3        # what several judges say of the fastest of each
     python tests/benchmarks/reproduce.py FOLDER/*.db --screens 6       # how far screens of one kernel lie apart
-    python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself
+    python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself, hours
+    python tests/benchmarks/reproduce.py --equals 200 --tasks tests/corpus/*/task.yaml   # small shapes: 10 minutes
 
 Each champion is measured by two judges that know nothing of each other, in fresh processes, one after the other: first
 with nothing else running, then beside processes that do nothing but compute (`--load`). An equal kernel is confirmed
@@ -37,7 +38,7 @@ from evokern.settings import Settings, load
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROUNDS = 4
 """How often each of several judges confirms a kernel, alone and beside others."""
-TASKS = ("layernorm", "rmsnorm", "bias_gelu_residual")
+TASKS = tuple(EXAMPLES / f"{name}.yaml" for name in ("layernorm", "rmsnorm", "bias_gelu_residual"))
 
 
 def compute() -> None:
@@ -157,22 +158,22 @@ def compare_screens(archives: Sequence[Path], count: int, times: int) -> None:
                 judge.evaluate(kernels[0], Fidelity.CONFIRM)
 
 
-def equals(tries: int, busy: int) -> None:
-    """Prints how often a kernel took the lead from itself."""
+def equals(tries: int, busy: int, tasks: Sequence[Path]) -> None:
+    """Prints how often a kernel took the lead from itself, in at least `tries` tries over all tasks."""
     print("| task | tries | false wins | ratios |\n|---|---|---|---|")
-    wins = 0
-    for name in TASKS:
-        settings = load(EXAMPLES / f"{name}.yaml")
+    wins, made, each = 0, 0, -(-tries // len(tasks))
+    for path in tasks:
+        settings = load(path, {"backend": "cpp"})
         kernel = settings.seeds[0]
         with loaded(busy), Judge(settings.task, settings.evaluation, kernel) as judge:
             first = Candidate(1, 0, 0, 0, Child(kernel, "seed", Recipe(kernel)), id=1)
             first = replace(first, evaluations=(judge.evaluate(kernel, Fidelity.CONFIRM),))
-            again = [judge.evaluate(kernel, Fidelity.CONFIRM, kernel) for _ in range(tries // len(TASKS))]
+            again = [judge.evaluate(kernel, Fidelity.CONFIRM, kernel) for _ in range(each)]
         won = sum(surpasses(replace(first, id=2, evaluations=(named(one, first),)), first) for one in again)
         ratios = [over.ratio for one in again for timed in one.measurements if (over := timed.over(HOLDER))]
-        print(f"| {name} | {len(ratios)} | {won} | {min(ratios):.3f}-{max(ratios):.3f} |", flush=True)
-        wins += won
-    print(f"\n{wins} false wins in {tries // len(TASKS) * len(TASKS)} tries")
+        print(f"| {settings.task.name} | {len(ratios)} | {won} | {min(ratios):.3f}-{max(ratios):.3f} |", flush=True)
+        wins, made = wins + won, made + len(ratios)
+    print(f"\n{wins} false wins in {made} tries")
 
 
 def main() -> None:
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("--judges", type=int, metavar="COUNT", help="judges that confirm the fastest kernel in turn")
     parser.add_argument("--screens", type=int, metavar="TIMES", help="how often each kernel is screened")
     parser.add_argument("--equals", type=int, metavar="TRIES", help="a kernel against itself, so often")
+    parser.add_argument("--tasks", nargs="+", type=Path, default=TASKS, help="for --equals, with a C++ seed each")
     options = parser.parse_args()
     if options.judges:
         compare_judges(options.archives, options.judges, options.load)
@@ -191,7 +193,7 @@ def main() -> None:
     elif options.archives:
         reproduce(options.archives, options.count, options.load)
     if options.equals:
-        equals(options.equals, options.load)
+        equals(options.equals, options.load, options.tasks)
 
 
 if __name__ == "__main__":
