@@ -4,8 +4,8 @@
     python tests/benchmarks/reproduce.py FOLDER/*.db                   # their five fastest kernels each
     python tests/benchmarks/reproduce.py FOLDER/*.db --judges 3        # what several judges say of the fastest of each
     python tests/benchmarks/reproduce.py FOLDER/*.db --screens 6       # how far screens of one kernel lie apart
-    python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself, hours
-    python tests/benchmarks/reproduce.py --equals 200 --tasks tests/corpus/*/task.yaml   # small shapes: 10 minutes
+    python tests/benchmarks/reproduce.py --equals 200                  # 200 tries of a kernel against itself: two hours
+    python tests/benchmarks/reproduce.py --equals 200 --tasks tests/corpus/hpc_*/task.yaml    # small shapes: minutes
 
 Each champion is measured by two judges that know nothing of each other, in fresh processes, one after the other: first
 with nothing else running, then beside processes that do nothing but compute (`--load`). An equal kernel is confirmed
