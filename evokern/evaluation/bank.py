@@ -22,7 +22,8 @@ CPU = torch.device("cpu")
 MEMORY_BYTES = 2 << 30
 STRESS_BYTES, STRESS_S = 1 << 30, 2.0
 """For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
-LEAST_SETS, MOST_SETS = 7, 256
+LEAST_SETS, MOST_SETS, SETS_S = 7, 256, 10.0
+"""For timing, at one shape: so many at least and at most, and no more than are made in about so many seconds."""
 FEW_DISTRIBUTIONS = 3
 """Of a champion's fresh checks where calls are timed, whose golden results cost seconds; `stress` has the others."""
 RENEW_EVERY = 20
@@ -41,6 +42,8 @@ class Bank:
         self._checks: dict[str, list[Case]] = {}
         self._stress: dict[str, list[Case]] = {}
         self._sets: dict[str, list[Case]] = {}
+        self._made: dict[str, list[float]] = {}
+        """Seconds that each set at a shape took."""
         self._envelopes: dict[str, tuple[Envelope, ...]] = {}
         self._loans = 0
 
@@ -85,8 +88,10 @@ class Bank:
         self._sets.pop(shape_label(shape), None)
 
     def capacity(self, shape: Shape) -> int:
-        """How many sets at `shape` the memory holds."""
-        return max(LEAST_SETS, min(MOST_SETS, self._memory // self._bytes(shape)))
+        """How many sets at `shape` the memory holds and patience makes; whoever needs more starts more processes."""
+        made = self._made.get(shape_label(shape), [])
+        patience = int(SETS_S * len(made) / sum(made)) if made else MOST_SETS
+        return max(LEAST_SETS, min(MOST_SETS, self._memory // self._bytes(shape), patience))
 
     def sets(self, shape: Shape, count: int) -> Iterator[Case]:
         """`count` sets (at most `capacity`) for one candidate process, in turn."""
@@ -110,10 +115,11 @@ class Bank:
 
     def _timed(self, shape: Shape) -> Case:
         """A set of the first distribution; the study of the reference's sensitivity is made once and shared."""
-        label, distribution = shape_label(shape), inputs.distributions(self._task)[0]
+        started, label, distribution = time.monotonic(), shape_label(shape), inputs.distributions(self._task)[0]
         case = self._oracle.case(shape, distribution, secrets.randbits(62), self._envelopes.get(label))
         self._envelopes.setdefault(label, case.envelopes)
         self._admit(shape, [case.envelopes])
+        self._made.setdefault(label, []).append(time.monotonic() - started)
         return case
 
     def _case(self, shape: Shape, distribution: str) -> Case:
