@@ -10,6 +10,8 @@ from evokern.outcome import Evaluation, Evidence, Measurement
 from evokern.task import shape_label
 
 MISSING = "-"
+OTHER = 1.1
+"""Two measurements whose contention differs by more were made on what counts as two machines."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from evokern.confinement import Level
 from evokern.errors import EvokernError
 from evokern.evaluation import neighbours
 from evokern.evaluation.gpu import ncu
-from evokern.report import figures, progress
+from evokern.report import figures
 from evokern.settings import AUTO, choose_backend
 from evokern.untrusted.compile_cuda import find_nvrtc
 
@@ -145,7 +145,7 @@ def _neighbours() -> Iterator[Finding]:
         contention = neighbours.here().contention(LOOKS)
     except EvokernError:
         return  # as its compiler does not work, which is told elsewhere
-    alone = contention < progress.OTHER
+    alone = contention < figures.OTHER
     state = f"computing takes {figures.ratio(contention)} what it takes on cores of one's own"
     yield Finding("neighbours", state, alone, False, "" if alone else _NEIGHBOURS_ADVICE)
 

@@ -10,9 +10,6 @@ from evokern.outcome import Candidate, Evaluation, Status
 from evokern.report import figures
 from evokern.report.recipe import short_recipe
 
-OTHER = 1.1
-"""Two measurements whose contention differs by more were made on what counts as two machines."""
-
 
 @dataclass(frozen=True)
 class Standing:
@@ -91,6 +88,6 @@ def claim_line(champion: Candidate) -> str:
 def _other_neighbours(claimed: Evaluation | None, again: Evaluation) -> str:
     """That the machine was more or less contended the second time, if it was."""
     before, after = (figures.contention(one) if one else None for one in (claimed, again))
-    if before is None or after is None or 1 / OTHER <= after / before <= OTHER:
+    if before is None or after is None or 1 / figures.OTHER <= after / before <= figures.OTHER:
         return ""
     return f" (contention was {figures.ratio(before)}, then {figures.ratio(after)})"
