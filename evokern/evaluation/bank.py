@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -24,6 +25,8 @@ STRESS_BYTES, STRESS_S = 1 << 30, 2.0
 """For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
 LEAST_SETS, MOST_SETS, SETS_S = 7, 256, 10.0
 """For timing, at one shape: so many at least and at most, and no more than are made in about so many seconds."""
+STUDIES = 16
+"""Kept of the sets for timing at one shape, where draws differ in size (sums of correlated terms)."""
 FEW_DISTRIBUTIONS = 3
 """Of a champion's fresh checks where calls are timed, whose golden results cost seconds; `stress` has the others."""
 RENEW_EVERY = 20
@@ -44,7 +47,7 @@ class Bank:
         self._sets: dict[str, list[Case]] = {}
         self._made: dict[str, list[float]] = {}
         """Seconds that each set at a shape took."""
-        self._envelopes: dict[str, tuple[Envelope, ...]] = {}
+        self._studies: dict[str, deque[tuple[Envelope, ...]]] = defaultdict(lambda: deque(maxlen=STUDIES))
         self._loans = 0
 
     def checks(self, shape: Shape) -> list[Case]:
@@ -114,10 +117,11 @@ class Bank:
         return secrets.SystemRandom().sample(names, min(len(names), max(2, most)))
 
     def _timed(self, shape: Shape) -> Case:
-        """A set of the first distribution; the study of the reference's sensitivity is made once and shared."""
+        """A set of the first distribution; those that are alike share a study of the reference's sensitivity."""
         started, label, distribution = time.monotonic(), shape_label(shape), inputs.distributions(self._task)[0]
-        case = self._oracle.case(shape, distribution, secrets.randbits(62), self._envelopes.get(label))
-        self._envelopes.setdefault(label, case.envelopes)
+        case = self._oracle.case(shape, distribution, secrets.randbits(62), self._studies[label])
+        if case.studied:
+            self._studies[label].append(case.envelopes)
         self._admit(shape, [case.envelopes])
         self._made.setdefault(label, []).append(time.monotonic() - started)
         return case

@@ -132,7 +132,7 @@ def test_the_evidence_names_the_index_that_is_worse(cases: list[Case]):
 def test_draws_of_one_distribution_share_how_close_a_tie_is():
     oracle = Oracle(NEAREST)
     first_draw = oracle.case(SHAPE, "normal", 1)
-    again = oracle.case(SHAPE, "normal", 2, first_draw.envelopes)
+    again = oracle.case(SHAPE, "normal", 2, [first_draw.envelopes])
     index = last(*again.inputs)
     assert again.envelopes[0].max_bounds == (max(first_draw.envelopes[0].max_bounds),)
     assert passes(again, index, again.inputs[1][index])

@@ -145,17 +145,21 @@ def test_what_the_output_dtype_cannot_hold_is_infinite():
 def test_an_envelope_serves_further_draws_of_the_same_distribution():
     oracle, shape = Oracle(task_of(SOFTMAX)), {"M": 256, "N": 100}
     first = oracle.case(shape, "normal", 7)
-    second = oracle.case(shape, "normal", 8, first.envelopes)
+    second = oracle.case(shape, "normal", 8, [first.envelopes])
     assert second.envelopes[0].rms_bound == first.envelopes[0].rms_bound
     assert verdict(second, torch.softmax(second.inputs[0], 1)).passed
     assert not verdict(second, torch.softmax(second.inputs[0].bfloat16().float(), 1)).passed
 
 
-def test_an_envelope_of_another_scale_is_studied_again():
+def test_a_draw_of_another_scale_is_studied_by_itself_until_one_like_it_was():
     oracle = Oracle(task_of("def reference(x): return x * 3"))
     large = oracle.case(SHAPE, "extreme", 7)
-    small = oracle.case(SHAPE, "normal", 8, large.envelopes)
+    small = oracle.case(SHAPE, "normal", 8, [large.envelopes])
+    assert small.studied
     assert small.envelopes[0].rms_bound < large.envelopes[0].rms_bound / 10
+    alike = oracle.case(SHAPE, "normal", 9, [large.envelopes, small.envelopes])
+    assert not alike.studied
+    assert alike.envelopes[0].rms_bound == small.envelopes[0].rms_bound
 
 
 def test_a_reference_that_returns_its_input_is_golden_in_memory_of_its_own():
@@ -255,7 +259,7 @@ def test_draws_of_an_exact_return_share_an_envelope():
     returns = (Tensor("y", F32, ("M", "N"), compare=Compare.EXACT),)
     oracle = Oracle(task_of("def reference(x): return x.flip(1)", returns=returns))
     first = oracle.case(SHAPE, "normal", 1)
-    again = oracle.case(SHAPE, "normal", 2, first.envelopes)
+    again = oracle.case(SHAPE, "normal", 2, [first.envelopes])
     assert verdict(again, again.inputs[0].flip(1)).passed
     assert not verdict(again, again.inputs[0]).passed
 
