@@ -353,7 +353,8 @@ class Rewrite(Protocol):
 
     name: str
     expected_gain: float
-    """Log speed-up that it typically brings where it pays: how eagerly it is tried before anything was measured."""
+    """Log speed-up that it typically brings where it pays: how eagerly it is tried before anything was measured. With 0
+    it is never tried for itself: some operator inserts it."""
 
     def sites(self, kernel: Kernel, task: Task) -> list[Site]:
         """Where it applies, in source order; empty when nowhere."""

@@ -62,9 +62,12 @@ def credits(history: Sequence[Candidate]) -> Iterator[tuple[str, float]]:
 
 
 def rewrite_odds(replay: Replayer, history: Sequence[Candidate]) -> dict[str, float]:
-    """How likely each rewrite is inserted next: by what it was expected to bring at first, then by what it brought."""
-    names = list(replay.rewrites)
-    expected = {name: rewrite.expected_gain for name, rewrite in replay.rewrites.items()}
+    """How likely each rewrite is inserted next: by what it was expected to bring at first, then by what it brought.
+
+    Those that are expected to bring nothing are not inserted at all: `choose` is for `tune`.
+    """
+    expected = {name: rewrite.expected_gain for name, rewrite in replay.rewrites.items() if rewrite.expected_gain}
+    names = list(expected)
     return dict(zip(names, probabilities(names, credits(history), expected), strict=True))
 
 
@@ -87,6 +90,8 @@ def edit(
     at = int(rng.integers(len(steps)))
     if kind == "remove":
         return (*steps[:at], *steps[at + 1 :]), f"removed {steps[at]}"
+    if steps[at].rewrite not in odds:
+        return None
     before, _ = replay.replay(origin, steps[:at])
     other = _step(before, steps[at].rewrite, replay, rng)
     if other is None or other == steps[at]:
