@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _LANES = {"512": 16, "256": 8, "": 4}
 """Elements that a vector intrinsic touches at most, for elements of four bytes or more."""
 
+_WHOLE = re.compile(r"(\w+) - \1 % (\w+)")
+
 
 @dataclass(frozen=True)
 class _Place:
@@ -144,7 +146,7 @@ class Dependences:
             return None
         if not self._syntax.types.get(name, "").endswith("*"):
             return name, constant(0)
-        if self._is_reassigned(name) or declarator.type != "init_declarator":
+        if self._is_reassigned(name, declarator) or declarator.type != "init_declarator":
             return None
         value = declarator.child_by_field_name("value")
         return self._pointer_value(value) if value is not None else None
@@ -202,7 +204,7 @@ class Dependences:
         if any(loop.variable == name for loop in self._around(node)):
             return symbol(name)
         declarator = self._declaration(node, name)
-        if declarator is None or self._is_reassigned(name):
+        if declarator is None or self._is_reassigned(name, declarator):
             return None
         value = declarator.child_by_field_name("value") if declarator.type == "init_declarator" else None
         return self.polynomial(value) if value is not None else None
@@ -215,8 +217,14 @@ class Dependences:
                 found.setdefault(access.name, []).append(access)
         return found
 
-    def _is_reassigned(self, name: str) -> bool:
-        return any(not access.index and not _is_declared_here(access) for access in self._writes.get(name, []))
+    def _is_reassigned(self, name: str, declarator: Node) -> bool:
+        """Whether the block in which `name` is declared gives it another value anywhere."""
+        scope = declarator.parent.parent if declarator.parent is not None else None
+        return scope is None or any(
+            not access.index and not _is_declared_here(access)
+            for access in self._writes.get(name, [])
+            if scope.start_byte <= access.node.start_byte < scope.end_byte
+        )
 
     def _declaration(self, at: Node, name: str) -> Node | None:
         """The declarator of `name` that is in force at the node `at`."""
@@ -310,6 +318,8 @@ class Dependences:
         value = _bound_value(node)
         if value is None:
             return []
+        if whole := _WHOLE.fullmatch(text_of(value)):
+            return self._whole_bound(loop, whole, field == "initializer")
         plus = constant(1) if field == "condition" and text.endswith(") + 1") else constant(0)
         if value.type == "call_expression" and text_of(value.child_by_field_name("function")).startswith("std::min"):
             arguments = value.child_by_field_name("arguments")
@@ -317,6 +327,15 @@ class Dependences:
         else:
             parts = [value]
         return [found + plus for part in parts if (found := self.polynomial(part)) is not None]
+
+    def _whole_bound(self, loop: Loop, whole: re.Match[str], is_lower: bool) -> list[Polynomial]:
+        """What whole vectors of ``N - N % LANES`` elements mean as a bound: the last begins at N - LANES or before."""
+        size, lanes = self._size_of(whole[1]), self._size_of(whole[2])
+        if size is None or lanes is None:
+            return []
+        if is_lower:
+            return [constant(0)]
+        return [size - lanes + constant(1) if loop.step == whole[2] else size]
 
     def _size_of(self, text: str) -> Polynomial | None:
         if re.fullmatch(r"\d+", text):

@@ -161,3 +161,23 @@ def test_a_source_that_does_not_parse_has_no_loops() -> None:
 def test_records_do_not_import_the_parser() -> None:
     code = "import sys, evokern.kernel, evokern.syntax; sys.exit('tree_sitter' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_whole_vectors_and_their_rest_stay_within_a_row():
+    body = (
+        "for (int64_t m = 0; m < M; ++m) {"
+        " for (int64_t n_block = 0; n_block < N - N % 16; n_block += 16) {"
+        " for (int64_t lane = 0; lane < 16; ++lane) {"
+        " const int64_t n = n_block + lane; y[m * N + n] = x[m * N + n]; } }"
+        " for (int64_t n_rest = N - N % 16; n_rest < N; ++n_rest) { y[m * N + n_rest] = 0; } }"
+        " for (int64_t n = 0; n < N; ++n) { y[n] += 1; }"  # another n
+    )
+    assert all(independent(body).values())
+    wrong = {
+        "the last vector reaches into the next row": ("n_block < N - N % 16;", "n_block < N;"),
+        "so does one that is wider than whole": ("n_block < N - N % 16;", "n_block < N - N % 8;"),
+        "and one with a lane more": ("lane < 16", "lane <= 16"),
+        "a name that changes": ("y[m * N + n] =", "n = 3; y[m * N + n] ="),
+    }
+    for name, (old, new) in wrong.items():
+        assert not next(iter(independent(body.replace(old, new)).values())), name
