@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
-from evokern.task import Task
+from evokern.task import Precision, Task
 
 from ._places import Place, PlaceRewrite, calls, functions, numbered, replaced, with_keyword
 
 
 class DotPrecision(PlaceRewrite):
-    """Every ``tl.dot``; whether the result is exact enough is the judge's affair."""
+    """Every ``tl.dot``; operands are rounded only where the task allows it. The rest is the judge's affair."""
 
     name = "dot_precision"
 
-    def places(self, module: cst.Module, task: Task) -> Iterator[Place]:  # noqa: ARG002
+    def places(self, module: cst.Module, task: Task) -> Iterator[Place]:
+        rounded = () if task.precision is Precision.IEEE else ("tf32",)
         found = (
             (f"{function.name.value}/dot", call) for function in functions(module) for call in calls(function, "dot")
         )
-        yield from numbered(found, {"input_precision": ("ieee", "tf32", "tf32x3")})
+        yield from numbered(found, {"input_precision": ("ieee", *rounded, "tf32x3")})
 
     def changed(self, module: cst.Module, place: Place, chosen: Mapping[str, str]) -> cst.Module:
         assert isinstance(place.node, cst.Call)
