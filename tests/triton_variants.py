@@ -106,11 +106,39 @@ BUGS: dict[str, dict[str, tuple[str, str]]] = {
         "half the rows": ("cdiv(N, ROWS)", "cdiv(N, 2 * ROWS)"),
         "lower precision": ("square += difference * difference", "square += (difference * difference).to(tl.bfloat16).to(tl.float32)"),
     },
+    "matmul": {
+        "first block only": ("result += ", "result = 0.0 * result + "),
+        "missing tail": ("range(0, K, DEPTH)", "range(0, K - DEPTH + 1, DEPTH)"),
+        "missing mask": ("mask=(m < M)[:, None] & (n < N)[None, :])", "mask=(m < M)[:, None])"),
+        "garbage lanes": ("(k < K)[None, :], other=0.0)", "(k < K)[None, :])"),
+        "lanes behind the row": ("(m < M)[:, None] & (k < K)[None, :]", "(m < M)[:, None]"),
+        "wrong stride": ("m[:, None] * K", "m[:, None] * N"),
+        "axes exchanged": ("tl.program_id(0) * ROWS", "tl.program_id(1) * ROWS"),
+        "transposed": ("b + k[:, None] * N + n[None, :]", "b + k[:, None] + n[None, :] * K"),
+        "half the rows": ("cdiv(M, ROWS)", "cdiv(M, 2 * ROWS)"),
+        "lower precision": ("tl.dot(left, right,", "tl.dot(left.to(tl.float16), right.to(tl.float16),"),
+    },
+    "depthwise_conv": {
+        "off centre": ("h + i - 3", "h + i - 2"),
+        "weights transposed": ("(c * 7 + i) * 7 + j", "(c * 7 + j) * 7 + i"),
+        "one channel for all": ("(c * 7 + i) * 7 + j", "i * 7 + j"),
+        "missing mask": (", mask=seen, other=0.0)", ")"),
+        "garbage lanes": ("mask=seen, other=0.0)", "mask=seen)"),
+        "wraps into the next row": ("(column >= 0) & (column < W)", "column >= 0"),
+        "no bias": (" + tl.load(bias + c)", ""),
+        "six rows": ("for i in range(0, 7)", "for i in range(0, 6)"),
+        "last column missing": ("(w < W)[None, :])", "(w < W - 1)[None, :])"),
+        "lower precision": ("+ j) * value", "+ j).to(tl.bfloat16).to(tl.float32) * value"),
+    },
 }  # fmt: skip
 """Seed → name of a bug → the text that is there, and what stands there instead (everywhere)."""
 
 
-UNSAFE = {"int4_matmul": {"block_size", "dot_precision"}, "attention_decode": {"dot_precision"}}
+UNSAFE = {
+    "int4_matmul": {"block_size", "dot_precision"},
+    "matmul": {"dot_precision"},
+    "attention_decode": {"dot_precision"},
+}
 """Rewrites of a seed that may make it ask for more shared memory than there is, or for less precision."""
 
 

@@ -172,7 +172,9 @@ def test_a_dimension_and_a_scalar_reach_the_shim_by_pointer():
     assert "*static_cast<const int64_t*>(arguments[3])" in shim(task())
 
 
-@pytest.mark.parametrize("name", ["layernorm", "rmsnorm", "bias_gelu_residual", "selective_scan", "gaussian_sum"])
+@pytest.mark.parametrize(
+    "name", ["layernorm", "rmsnorm", "bias_gelu_residual", "selective_scan", "gaussian_sum", "matmul", "depthwise_conv"]
+)
 def test_the_seeds_of_the_examples_compile(name):
     settings = load(EXAMPLES / f"{name}.yaml")
     for seed in settings.seeds:

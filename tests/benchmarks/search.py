@@ -28,7 +28,7 @@ from evokern.search import begin
 from evokern.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NAMES = ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan", "gaussian_sum")
+NAMES = ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan", "gaussian_sum", "matmul", "depthwise_conv")
 DEFAULT = [str(EXAMPLES / f"{name}.yaml") for name in NAMES]
 
 

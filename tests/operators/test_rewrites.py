@@ -26,7 +26,7 @@ from evokern.syntax import parse
 from evokern.task import Scalar, Task
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SEEDS = ("layernorm", "rmsnorm", "bias_gelu_residual", "selective_scan", "gaussian_sum")
+SEEDS = ("layernorm", "rmsnorm", "bias_gelu_residual", "selective_scan", "gaussian_sum", "matmul", "depthwise_conv")
 REWRITES: dict[str, Rewrite] = {name: plugin() for name, plugin in discover("operators.rewrites").items()}
 CHAINS = 8
 """Random recipes per seed, beside every site by itself."""

@@ -1,0 +1,5 @@
+"""A product of two matrices."""
+
+
+def reference(a, b):
+    return a @ b
