@@ -1,4 +1,4 @@
-"""What every rewrite must keep to, over all that `discover` returns and over the four example seeds.
+"""What every rewrite must keep to, over all that `discover` returns and over the C++ seeds of the examples.
 
 All kernels of a seed are compiled into a few libraries, each kernel in a namespace of its own, and run by another
 process, so that a kernel that crashes fails a test and not the suite.
