@@ -134,7 +134,8 @@ def test_a_confirmed_kernel_has_a_profile_and_one_that_is_screened_costs_none(ju
 
 
 def test_a_confirmed_kernel_meets_the_one_that_leads_in_several_processes(judge: Judge) -> None:
-    idle = "volatile double idle = 0; for (int i = 0; i < 3000; ++i) idle += i;\n double squares = 0;"
+    # Some times slower, on any machine: what is hopelessly slow counts the pair that warms up, too.
+    idle = "volatile double idle = 0; for (int i = 0; i < 1000; ++i) idle += i;\n double squares = 0;"
     slower = Kernel(edited("double squares = 0;", idle))
     won = judge.evaluate(Kernel(HONEST), Fidelity.CONFIRM, slower).measurements[0].over(HOLDER)
     lost = judge.evaluate(slower, Fidelity.CONFIRM, Kernel(HONEST)).measurements[0].over(HOLDER)

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy
 import pytest
 
-from evokern.task import DType, Tensor
-from tests.rewriting import labels, rewritten, run, small_task, step
+from evokern.settings import load
+from tests.rewriting import labels, rewritten, run, step
 
-TASK = replace(
-    small_task(a="M K", b="K N"),
-    returns=(Tensor("y", DType.FLOAT32, ("M", "N")),),
-    time=({"M": 64, "N": 64, "K": 64},),
-)
-SEED = """
-extern "C" void kernel(const float* a, const float* b, float* y, int64_t M, int64_t K, int64_t N) {
-    for (int64_t m = 0; m < M; ++m) {
-        for (int64_t n = 0; n < N; ++n) {
-            float sum = 0.0f;
-            for (int64_t k = 0; k < K; ++k) {
-                sum += a[m * K + k] * b[k * N + n];
-            }
-            y[m * N + n] = sum;
-        }
-    }
-}
-"""
+SETTINGS = load(Path(__file__).parents[3] / "examples/matmul.yaml", {"backend": "cpp"})
+TASK, SEED = SETTINGS.task, SETTINGS.seeds[0].source
 VECTORS = step("vectorise_outer", "m/n[y]", lanes="16")
 JAM = step("unroll_and_jam", "m[y]", turns="4")
 PARALLEL = step("parallelise", "m[y]", schedule="dynamic, 1", collapse="1")
