@@ -340,7 +340,7 @@ class Dependences:
     def _size_of(self, text: str) -> Polynomial | None:
         if re.fullmatch(r"\d+", text):
             return constant(int(text))
-        return symbol(text) if text in self._sizes else None
+        return symbol(text) if text in self._sizes and not self._writes.get(text) else None
 
 
 def _bound_value(node: Node | None) -> Node | None:

@@ -104,6 +104,15 @@ def test_children_of_a_tuned_kernel_inherit_its_point():
     assert all(dict(one.kernel.point).items() >= BEST.items() for one in inserted)
 
 
+def test_mutation_leaves_choices_to_tune():
+    steps = (Step("choose", "ROWS", (("choice", "2"),)),)
+    tuned = candidate(at(KERNEL, (("ROWS", "2"),)), Recipe(KERNEL, steps))
+    children = [MUTATE.propose(context(tuned, seed=seed)) for seed in range(40)]
+    made = [step for one in children if one for step in one.recipe.steps if step.rewrite == "choose"]
+    assert made
+    assert set(made) == set(steps), "kept or removed, neither altered nor joined by another"
+
+
 def test_a_kernel_of_a_language_without_rewrites_becomes_an_origin():
     plan = "/* evokern: plan\ndef kernel(x, y, N, *, THREADS=256):\n    pass\n*/\n"
     source = f"// evokern: tunable THREADS in {{256, 128}}\n{plan}"

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -19,7 +20,7 @@ from evokern.program import Program
 from evokern.protocols import Rewrite
 from evokern.registry import discover
 from evokern.settings import load
-from evokern.task import DType, Task
+from evokern.task import DType, Precision, Task
 
 ROOT = Path(__file__).parents[3]
 REWRITES: dict[str, Rewrite] = {name: plugin() for name, plugin in discover("operators.rewrites.triton").items()}
@@ -138,3 +139,10 @@ def test_steps_survive_each_other():
     assert dict(kernel.point) == {"num_warps": "8", "BLOCK": "1024"}
     assert kernel.source.count("evict_first") == 1
     assert isinstance(Triton().program(kernel, task(name), task(name).time[0], "cuda:90"), Program)
+
+
+def test_operands_are_rounded_only_where_the_task_allows_it():
+    for precision, offered in ((Precision.IEEE, False), (Precision.TF32, True)):
+        allowed = replace(task("matmul"), precision=precision)
+        (site,) = REWRITES["dot_precision"].sites(seed("matmul"), allowed)
+        assert ("tf32" in site.options["input_precision"]) is offered
