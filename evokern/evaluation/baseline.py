@@ -39,8 +39,7 @@ WARM_UP_S, SETTLED_CALLS, FEW_FAULTS = 2.0, 8, 64
 
 _TASK = TypeAdapter(Task)
 _MATMUL_PRECISION = {Precision.IEEE: "highest", Precision.TF32: "high", Precision.REDUCED: "medium"}
-_SPIN_NS = 200_000
-_ARM_COLD, _ARM_HOT = 1, 2
+_LOAD, _PREPARE_COLD, _PREPARE_HOT = 0, 1, 2
 _CONTROL, _PLAN, _INPUTS, _TASK_FILE = 3, 4, 5, 6
 
 
@@ -104,37 +103,27 @@ class _Server:
         self._results: list[object] = []
 
     def serve(self) -> None:
-        self._await(1, armed=False)
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-        torch.set_grad_enabled(False)
-        torch.set_float32_matmul_precision(_MATMUL_PRECISION[self._task.precision])
-        reference.load(self._task)
-        turn, armed = 1, False
+        turn = 0
         while True:
-            bindings.say_done(self._page, turn)
             turn += 1
-            verb, first, count = self._await(turn, armed)
-            armed = verb in (_ARM_COLD, _ARM_HOT)
-            if armed:
-                self._arm(range(first, first + count), verb == _ARM_HOT)
+            bindings.await_order(self._page, turn)
+            verb, first, count = struct.unpack_from("=3i", self._control, 64)
+            if verb == _LOAD:
+                torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+                torch.set_grad_enabled(False)
+                torch.set_float32_matmul_precision(_MATMUL_PRECISION[self._task.precision])
+                reference.load(self._task)
+            elif verb in (_PREPARE_COLD, _PREPARE_HOT):
+                self._prepare(range(first, first + count), verb == _PREPARE_HOT)
             else:
                 self._results = [call(*inputs) for call, inputs in self._calls]
 
-    def _await(self, turn: int, armed: bool) -> tuple[int, int, int]:
-        bindings.await_order(self._page, turn, _SPIN_NS if armed else 0)
-        verb, first, count = struct.unpack_from("=3i", self._control, 128)
-        return verb, first, count
-
-    def _arm(self, numbers: range, hot: bool) -> None:
+    def _prepare(self, numbers: range, hot: bool) -> None:
         self._calls = [(self._function(inputs), inputs) for inputs in map(self._tensors, numbers)]
         for tensor in _tensors_in(self._results):
             if not hot:  # the heap gives the same memory to the next call's outputs: as cold as a candidate's
                 bindings.flush(tensor.data_ptr(), tensor.nbytes, 1)
         self._results = []
-        for _, inputs in self._calls:
-            for tensor in inputs:
-                if hot:
-                    bindings.touch(tensor.data_ptr(), tensor.nbytes)
 
     def _function(self, inputs: tuple[torch.Tensor, ...]) -> Callable[..., object]:
         """The reference, called at this shape before: compiled, and its heap warm."""

@@ -32,7 +32,6 @@ DRAWN_SHAPES, DRAWS = 3, 9
 """So many shapes are checked beyond those declared, of so many that are tried."""
 MOST_PROCESSES = len(STUDENT_95) + 1
 """Of one candidate at one shape against one rival."""
-WAKING_NS = 100_000
 LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
 
 
@@ -53,6 +52,8 @@ class Bench:
         for slot in self.board.slots:
             self._slots.setdefault(shape_label(slot.shape), []).append(slot)
         self._allowed_ns: dict[str, float] = {}
+        self._timed = {shape_label(shape) for shape in timed}
+        self._overhead_ns = rig.overhead_ns() if rig.timed else 0.0
 
     def _drawn(self) -> Iterator[Shape]:
         """Shapes that nobody declared or foresees, where the reference works and its results are finite."""
@@ -150,11 +151,13 @@ class Bench:
         )
         first = int(self.rng.integers(0, len(slots) - plan.count + 1))
         chosen = slots[first : first + plan.count]  # another place each time, and fresh content at the same addresses
+        self._overhead_ns = self.rig.overhead_ns()
         disturbed, found = "", 0
         for turn in range(-1 if plan.warms_up else 0, plan.pairs):
             batch = list(islice(cases, plan.count))
             if len(batch) < plan.count:
                 return
+            self._get_ready((candidate, rival), chosen)
             times: dict[Worker, float] = {}
             for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
                 checks = tally if worker is candidate else None
@@ -172,6 +175,12 @@ class Bench:
             reason = f"the device was slowed down in every pair: {disturbed}"
             raise Fallen(candidate.name, Status.INCONCLUSIVE, Evidence(TIME, reason, shape=shape))
 
+    def _get_ready(self, workers: Sequence[Worker], slots: Sequence[Slot]) -> None:
+        """Nobody sees content before its clock runs: whatever comes before a window happens on older content."""
+        hot, shape = self.cache is Cache.HOT, slots[0].shape
+        for worker in workers:
+            worker.prepare(slots[0].number, len(slots), hot, shape, TIME, TRUSTED_TIMEOUT_NS)
+
     def _go(
         self,
         worker: Worker,
@@ -183,16 +192,22 @@ class Bench:
         staged: bool = False,
     ) -> int:
         """One window: fresh content in, poison out, run, examine. What is `staged` already only leaves the caches."""
-        salt = secrets.randbits(64)
+        salt, hot = secrets.randbits(64), self.cache is Cache.HOT
+        shape = slots[0].shape
+        is_timed = shape_label(shape) in self._timed
+        allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))
+        limit = timeout_ns or (TRUSTED_TIMEOUT_NS if tally is None else allowed_ns)
         self.board.face(worker)
+        if not staged:
+            worker.prepare(slots[0].number, len(slots), hot, shape, stage, limit)
         for slot, case in zip(slots, cases, strict=True):
             (self.board.restage if staged else self.board.stage)(slot, case.inputs)
             self.board.poison(slot, salt)
-        shape = slots[0].shape
-        allowed_ns = max(LEAST_TIMEOUT_NS, int(len(slots) * self._allowed_ns.get(shape_label(shape), 0)))
-        limit = timeout_ns or (TRUSTED_TIMEOUT_NS if tally is None else allowed_ns)
-        hot = self.cache is Cache.HOT
-        took = worker.run(slots[0].number, len(slots), hot, shape, stage, limit, _arming_ns(slots, hot))
+            if hot:
+                self.board.heat(slot)
+        took = worker.run(slots[0].number, len(slots), shape, stage, limit, is_timed)
+        if stage == TIME:
+            took = max(1, took - round(self._overhead_ns))
         if tally is not None:
             for slot, case in zip(slots, cases, strict=True):
                 outputs = [self.board.output(slot, place) for place in range(len(self.task.returns))]
@@ -205,12 +220,6 @@ def _refute(worker: Worker, tally: Tally) -> None:
         first = tally.evidence[0]
         tally.evidence[0] = replace(first, detail=f"{first.detail}\n{worker.end()}".rstrip())
         raise Fallen(worker.name, Status.WRONG, tally.evidence[0])
-
-
-def _arming_ns(slots: Sequence[Slot], hot: bool) -> int:
-    """What waking up and, when hot, reading every buffer at 2 GB/s takes at most."""
-    touched = sum(buffer.size for slot in slots for buffer in (*slot.inputs, *slot.outputs)) if hot else 0
-    return WAKING_NS + touched // 2
 
 
 def _slots_for(rig: Rig, task: Task, shape: Shape) -> int:

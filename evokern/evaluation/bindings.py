@@ -20,30 +20,38 @@ NATIVE = Path(__file__).parent / "native"
 TIMED_OUT = -1
 DIED = -2
 TOO_LARGE = -3
+NOT_STILL = -4
 
 
 class Watched(ctypes.Structure):
-    """A worker: its process and, where the judge watches its memory, the open /proc/PID/status (else -1) and the most
-    bytes that it may take."""
+    """A worker: its process; where the judge watches its memory, the open /proc/PID/status (else -1) and the most bytes
+    that it may take; and the processor time that it had when it last stopped."""
 
-    _fields_ = (("pid", ctypes.c_int), ("status", ctypes.c_int), ("most_bytes", ctypes.c_int64))
+    _fields_ = (
+        ("pid", ctypes.c_int),
+        ("status", ctypes.c_int),
+        ("most_bytes", ctypes.c_int64),
+        ("spent_ns", ctypes.c_int64),
+    )
 
 
-class Arm(IntEnum):
-    """How a worker gets ready for its window: the verbs of native/control.h."""
+class Verb(IntEnum):
+    """What an order tells a worker to do: native/control.h."""
 
-    COLD, HOT = 1, 2
-    CHECK = 4
-    """The time does not count: what slows a kernel down may show whether it is right (native/team.h)."""
+    LOAD = 0
+    PREPARE_COLD, PREPARE_HOT = 1, 2
+    RUN = 3
+    RUN_TOGETHER = 4
+    """Threads of a region start at one moment, so that races show (native/team.h); where nothing is ever timed."""
 
 
 _COMPARED = (DType.FLOAT64, DType.FLOAT32, DType.FLOAT16, DType.BFLOAT16)
 _ADDRESS, _COUNT, _INT, _TURN = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_uint32
 _WATCHED = ctypes.POINTER(Watched)
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
-    "evokern_load": (_COUNT, [_ADDRESS, _WATCHED, _COUNT]),
-    "evokern_window": (_COUNT, [_ADDRESS, _WATCHED, _INT, _INT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
-    "evokern_processor_ns": (_COUNT, [_INT]),
+    "evokern_settle": (_COUNT, [_WATCHED, _COUNT]),
+    "evokern_order": (_COUNT, [_ADDRESS, _WATCHED, _INT, _INT, _INT, _COUNT, ctypes.POINTER(_COUNT)]),
+    "evokern_heat": (None, [_ADDRESS, _COUNT, ctypes.POINTER(_INT), _INT]),
     "evokern_copy": (None, [_ADDRESS, _ADDRESS, _COUNT, _INT]),
     "evokern_fill": (None, [_ADDRESS, _COUNT, _COUNT, _INT]),
     "evokern_flush": (None, [_ADDRESS, _COUNT, _INT]),
@@ -55,9 +63,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "evokern_gather": (None, [_INT, _COUNT]),
     "evokern_read_bandwidth": (ctypes.c_double, [_COUNT, ctypes.POINTER(_INT), _INT, _COUNT]),
     "evokern_pace": (None, [ctypes.POINTER(_INT), _INT, ctypes.POINTER(ctypes.c_double)]),
-    "evokern_await": (None, [_ADDRESS, _TURN, _COUNT]),
-    "evokern_done": (None, [_ADDRESS, _TURN]),
-    "evokern_touch": (None, [_ADDRESS, _COUNT]),
+    "evokern_await": (None, [_ADDRESS, _TURN]),
 }
 
 
@@ -71,25 +77,26 @@ def library() -> ctypes.CDLL:
     return loaded
 
 
-def load(control: int, worker: Watched, timeout_ns: int) -> int:
-    """Orders the worker to load its kernel and sleeps until it has: nanoseconds, TIMED_OUT, DIED or TOO_LARGE."""
-    return int(library().evokern_load(control, ctypes.byref(worker), timeout_ns))
+def settle(worker: Watched, timeout_ns: int) -> int:
+    """Sleeps until a worker that was just started stands stopped: nanoseconds, TIMED_OUT, DIED or TOO_LARGE."""
+    return int(library().evokern_settle(ctypes.byref(worker), timeout_ns))
 
 
-def window(control: int, worker: Watched, first: int, count: int, arm: Arm, timeout_ns: int) -> tuple[int, int]:
-    """Arms the worker, then times the calls on slots first .. first + count - 1.
+def order(control: int, worker: Watched, verb: Verb, first: int, count: int, timeout_ns: int) -> tuple[int, int]:
+    """Gives a stopped worker an order for the slots first .. first + count - 1.
 
     Returns:
-        Nanoseconds, TIMED_OUT, DIED or TOO_LARGE; and the nanoseconds that arming took.
+        Nanoseconds until every thread of it stood stopped again, or TIMED_OUT, DIED, TOO_LARGE, or NOT_STILL when it
+        had not stood still since its last order; and the processor time that it took meanwhile.
     """
-    arming = _COUNT(0)
-    took = library().evokern_window(control, ctypes.byref(worker), first, count, arm, timeout_ns, ctypes.byref(arming))
-    return int(took), arming.value
+    spent = _COUNT(0)
+    took = library().evokern_order(control, ctypes.byref(worker), verb, first, count, timeout_ns, ctypes.byref(spent))
+    return int(took), spent.value
 
 
-def processor_ns(pid: int) -> int:
-    """Processor time of a process so far, all its threads together, in nanoseconds; exact when it stands still."""
-    return int(library().evokern_processor_ns(pid))
+def heat(address: int, size: int, cores: Sequence[int]) -> None:
+    """Reads `size` bytes from each of `cores`: they lie in their caches then, as far as they fit."""
+    library().evokern_heat(address, size, (_INT * len(cores))(*cores), len(cores))
 
 
 def copy(to: int, source: int, size: int, threads: int) -> None:
@@ -164,16 +171,6 @@ def pace(cores: Sequence[int]) -> tuple[float, ...]:
     return tuple(found)
 
 
-def await_order(control: int, turn: int, spin_ns: int) -> None:
-    """A baseline worker waits for order number `turn`."""
-    library().evokern_await(control, turn, spin_ns)
-
-
-def say_done(control: int, turn: int) -> None:
-    """A baseline worker has carried out order number `turn`."""
-    library().evokern_done(control, turn)
-
-
-def touch(address: int, size: int) -> None:
-    """Reads one byte of every cache line."""
-    library().evokern_touch(address, size)
+def await_order(control: int, turn: int) -> None:
+    """A baseline worker stops until the judge has given order number `turn`."""
+    library().evokern_await(control, turn)

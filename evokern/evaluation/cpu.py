@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from statistics import median
 
 import torch
 
+from evokern.backends.cpp import RUNNER, compile_native
 from evokern.evaluation import baseline, bindings
 from evokern.evaluation.memory import Board
 from evokern.evaluation.neighbours import Neighbours
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
-from evokern.evaluation.worker import Worker, start_runner, start_watched
+from evokern.evaluation.worker import START_TIMEOUT_NS, TIME, Worker, start_runner, start_watched
 from evokern.kernel import Kernel
 from evokern.machine import cpu_model
 from evokern.outcome import Evidence
@@ -22,6 +25,8 @@ from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task
 
 SWEEPS_NS = 100_000_000
+EMPTY_WINDOWS, RECENT_WINDOWS = 3, 21
+"""Windows of the empty kernel that are added when its cost is asked, and how many of them count."""
 OVERSUBSCRIBED = 2
 """Threads for each core, and one more, when a kernel must show that it does not count on their number."""
 
@@ -45,6 +50,8 @@ class CpuRig:
         self.name = cpu_model()
         self.cached_bytes = cached_bytes(self.cores)
         self._neighbours = Neighbours(self.name, self.cores)
+        self._idle: Worker | None = None
+        self._overheads: deque[float] = deque(maxlen=RECENT_WINDOWS)
 
     def board(self, shapes: Sequence[Shape]) -> Board:
         self._board = Board(self.task, shapes, self._usable)
@@ -85,6 +92,23 @@ class CpuRig:
 
     def counted(self, artefact: Artefact, shape: Shape) -> tuple[str, ...]:  # noqa: ARG002
         return ()  # performance counters of a processor are rarely open to users
+
+    def overhead_ns(self) -> float:
+        """What a window costs beside its calls, now: the middle one of a few of an empty kernel."""
+        if self._idle is None:
+            empty = str(compile_native(bindings.NATIVE / "empty.cpp", "-O2", "-fopenmp", shared=True))
+            runner = str(compile_native(RUNNER, "-O2", "-fopenmp", shared=False))
+            self._idle = start_runner("empty", [runner, empty, empty], self._board, self.threads, self.cores)
+        shape = self._board.slots[0].shape
+        self._idle.prepare(0, 1, False, shape, TIME, START_TIMEOUT_NS)
+        for _ in range(EMPTY_WINDOWS):
+            self._overheads.append(self._idle.run(0, 1, shape, TIME, START_TIMEOUT_NS, True))
+        return median(self._overheads)
+
+    def close(self) -> None:
+        """Ends the process of the empty kernel."""
+        if self._idle is not None:
+            self._idle.close()
 
     def read_bandwidth(self) -> float:
         size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))

@@ -129,6 +129,7 @@ class Judge:
         """Ends every process."""
         if self.timed:
             self.rivals.close()
+        self.rig.close()
 
     def _profile(
         self, kernel: Kernel, artefact: Artefact, fidelity: Fidelity, measured: Sequence[Measurement]

@@ -103,6 +103,7 @@ class Board:
 
     def __init__(self, task: Task, shapes: Sequence[Shape], threads: int) -> None:
         self._task, self._threads = task, threads
+        self._cores = sorted(os.sched_getaffinity(0))[:threads]
         self.slots: list[Slot] = []
         ends = [0, 0]
         for number, shape in enumerate(shapes):
@@ -146,6 +147,13 @@ class Board:
         for buffer in slot.outputs:
             pattern, size = poison_of(buffer.tensor.dtype, salt), buffer.end - buffer.start
             bindings.fill(self.outputs.address + buffer.start, size, pattern, self._threads)
+
+    def heat(self, slot: Slot) -> None:
+        """Brings inputs and outputs of `slot` into the caches of every core, as far as they fit."""
+        for buffer in slot.inputs:
+            bindings.heat(self.inputs.address + buffer.offset, buffer.size, self._cores)
+        for buffer in slot.outputs:
+            bindings.heat(self.outputs.address + buffer.offset, buffer.size, self._cores)
 
     def output(self, slot: Slot, index: int) -> torch.Tensor:
         """Output number `index` of `slot` as a tensor over the shared memory; read it while the worker is frozen."""

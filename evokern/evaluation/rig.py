@@ -59,6 +59,10 @@ class Board(Protocol):
         """Fills the outputs of `slot`, and what lies beside them, with a pattern made from 64 random bits."""
         ...
 
+    def heat(self, slot: Slot) -> None:
+        """Brings inputs and outputs of `slot` into the caches."""
+        ...
+
     def output(self, slot: Slot, index: int) -> torch.Tensor:
         """Output number `index` of `slot`, on the rig's device."""
         ...
@@ -83,8 +87,16 @@ class Worker(Protocol):
         """Waits until it is ready."""
         ...
 
-    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, arming_ns: int) -> int:
-        """Nanoseconds that `count` calls on the slots from `first` on took."""
+    def prepare(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int) -> None:
+        """Gets ready for calls on `count` slots from `first` on, whose inputs hold other content for now."""
+        ...
+
+    def run(self, first: int, count: int, shape: Shape, stage: str, timeout_ns: int, ever_timed: bool) -> int:
+        """Nanoseconds that `count` calls on the slots from `first` on took.
+
+        Args:
+            ever_timed: calls count at this shape, in this window or in another.
+        """
         ...
 
     def end(self) -> str:
@@ -153,8 +165,16 @@ class Rig(Protocol):
         """What the device itself tells of a kernel that passed, at `shape`: facts of a line each, if there are any."""
         ...
 
+    def overhead_ns(self) -> float:
+        """What a window costs beside its calls, now: an empty kernel in the very same steps."""
+        ...
+
     def read_bandwidth(self) -> float:
         """Bytes/s at which memory can be read now, at best."""
+        ...
+
+    def close(self) -> None:
+        """Ends processes of its own."""
         ...
 
     def disturbance(self) -> str:

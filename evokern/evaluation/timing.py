@@ -14,9 +14,9 @@ import numpy
 
 from evokern.outcome import Speedup
 
-SHORT_CALL_NS = 100_000
-"""Calls shorter than this share one go, since waking a sleeping process costs several microseconds."""
-WINDOW_NS = 400_000
+SHORT_CALL_NS = 250_000
+"""Calls shorter than this share one window, since continuing and stopping a process takes tens of microseconds."""
+WINDOW_NS = 1_000_000
 LEAST_PAIRS = 6
 LONG_CALL_NS, FEW_PAIRS = 20_000_000, 3
 """Longer calls tell much each: fewer pairs will do, and none only to warm up, since whatever the first costs is lost

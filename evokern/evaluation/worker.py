@@ -1,4 +1,4 @@
-"""A worker as the judge holds it: frozen, except while it carries out one order of the control page.
+"""A worker as the judge holds it: stopped, except while it carries out one order of the control page.
 
 Two kinds serve the same page: the C++ runner with a candidate (native/runner.cpp) and the baselines (baseline.py).
 """
@@ -15,7 +15,7 @@ from typing import Self
 from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
-from evokern.evaluation.bindings import Arm, Watched
+from evokern.evaluation.bindings import Verb, Watched
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import Process, environment, spawn
 from evokern.outcome import Evidence, Status
@@ -54,12 +54,13 @@ class Worker:
             name: ``candidate``, ``yardstick``, ``eager`` ..., for `Fallen`.
             outputs: where it writes; the last of its descriptors, closed with it. None: on a heap of its own.
         """
-        self.name, self.outputs, self._threads, self._closed = name, outputs, len(cores), False
+        self.name, self.outputs, self._closed = name, outputs, False
         self._control = SharedFile("evokern-control", PAGE)
         self._control.seal(read_only=False)
         descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
-        self._watched = Watched(self._process.pid, -1, 0)
+        self._watched = Watched(self._process.pid, -1, 0, 0)
+        self._cores, self._settled, self._prepared = tuple(cores), False, set[int]()
 
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a process that will load a kernel."""
@@ -69,40 +70,57 @@ class Worker:
         """As `limit`, for a process that has address space without end: it is killed when it takes more memory than
         `most_bytes`, which is looked at every few milliseconds."""
         self._process.limit(resource.RLIM_INFINITY)
-        self._watched = Watched(self._process.pid, self._process.status(), most_bytes)
+        self._watched = Watched(self._process.pid, self._process.status(), most_bytes, 0)
 
     def awake(self, timeout_ns: int = START_TIMEOUT_NS) -> bool:
-        """Whether it answers, before it has loaded anything."""
-        return bindings.window(self._control.address, self._watched, 0, 0, Arm.COLD, timeout_ns)[0] >= 0
+        """Whether it starts, before it has loaded anything."""
+        self._settled = bindings.settle(self._watched, timeout_ns) >= 0
+        return self._settled
 
     def load(self, timeout_ns: int = START_TIMEOUT_NS) -> None:
-        """Has it load its kernel (or import PyTorch), and freezes it.
+        """Has it load its kernel (or import PyTorch); it stands stopped then.
 
         Raises:
             Fallen: it did not get that far.
         """
-        took = bindings.load(self._control.address, self._watched, timeout_ns)
-        self._settled(took, "load", None, timeout_ns)
+        if not self._settled:
+            self._answered(bindings.settle(self._watched, timeout_ns), "load", None, timeout_ns)
+            self._settled = True
+        self._order(Verb.LOAD, 0, 0, "load", None, timeout_ns)
 
-    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, arming_ns: int) -> int:
-        """Thaws it, times calls on `count` slots from `first` on, freezes it again: nanoseconds for all of them.
+    def prepare(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int) -> None:
+        """Has it get ready for calls on `count` slots from `first` on, while their inputs hold other content.
 
-        The inputs can be seen before the clock starts, while the worker arms itself. Who takes longer for that than
-        `arming_ns`, and computes meanwhile, pays for it as if the clock had run; baselines are trusted. Processor time
-        within what all threads may use while the clock runs is no sign of it: moving that forward gains nothing over
-        using the threads.
+        A kernel maps their memory, once. A baseline compiles and warms up, once a shape, and lets go of its results.
 
         Raises:
-            Fallen: it crashed, ended or did not finish in time.
+            Fallen: as `run`.
         """
-        before = bindings.processor_ns(self._process.pid)
-        arm = Arm.CHECK if stage == CHECK else Arm.HOT if hot else Arm.COLD
-        with self._process.first() if stage == TIME else nullcontext():
-            self._process.thaw()
-            took, arming = bindings.window(self._control.address, self._watched, first, count, arm, timeout_ns)
-        took = self._settled(took, stage, shape, timeout_ns)
-        spent = bindings.processor_ns(self._process.pid) - before
-        return took if self.outputs is None else took + max(0, min(arming - arming_ns, spent - self._threads * took))
+        slots = set(range(first, first + count))
+        if self.outputs is not None and slots <= self._prepared:
+            return
+        self._prepared |= slots
+        self._order(Verb.PREPARE_HOT if hot else Verb.PREPARE_COLD, first, count, stage, shape, timeout_ns)
+
+    def run(self, first: int, count: int, shape: Shape, stage: str, timeout_ns: int, ever_timed: bool) -> int:
+        """Times calls on `count` slots from `first` on: nanoseconds for all of them, until every thread stands stopped.
+
+        Where a shape is `ever_timed`, every window looks alike: nothing tells a check from a call that counts.
+
+        Raises:
+            Fallen: it crashed, ended, did not finish in time, or did not stand still since its last order.
+        """
+        with self._process.first() if ever_timed else nullcontext():
+            verb = Verb.RUN if ever_timed else Verb.RUN_TOGETHER
+            took, spent = self._order(verb, first, count, stage, shape, timeout_ns)
+        return took + max(0, spent // len(self._cores) - took)
+
+    def _order(
+        self, verb: Verb, first: int, count: int, stage: str, shape: Shape | None, timeout_ns: int
+    ) -> tuple[int, int]:
+        took, spent = bindings.order(self._control.address, self._watched, verb, first, count, timeout_ns)
+        self._answered(took, stage, shape, timeout_ns)
+        return took, spent
 
     def __enter__(self) -> Self:
         return self
@@ -128,14 +146,16 @@ class Worker:
             os.close(self._watched.status)
         return self._process.kill(), self._process.words()
 
-    def _settled(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> int:
+    def _answered(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> None:
         if took >= 0:
-            self._process.freeze()
-            return took
+            return
         code, words = self._end()
         if took == bindings.TIMED_OUT:
             reason = f"still running after {timeout_ns / 1e9:g} s; killed"
             raise Fallen(self.name, Status.TIMED_OUT, Evidence(stage, reason, words, shape))
+        if took == bindings.NOT_STILL:
+            reason = "computed on after it had said that it was done"
+            raise Fallen(self.name, Status.CHEATED, Evidence(stage, reason, words, shape))
         if took == bindings.TOO_LARGE:
             reason = f"took more than {self._watched.most_bytes >> 20} MiB of memory; killed"
             raise Fallen(self.name, Status.CRASHED, Evidence(stage, reason, words, shape))

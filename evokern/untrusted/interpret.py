@@ -40,7 +40,7 @@ from evokern.untrusted.overflow import watch
 
 _CONTROL, _PLAN = 3, 4
 _OUTPUT, _VALUE = 1, 2
-_LOAD, _RUN = 0, 3
+_LOAD, _RUN, _RUN_TOGETHER = 0, 3, 4
 _FILE = "<candidate>"
 """What the kernel's text is called in tracebacks."""
 _POISON = 0xFF  # every byte of scratch: NaN in each floating type, -1 in each integer
@@ -220,7 +220,6 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
         getattr(library, name).restype = ctypes.c_void_p
     library.evokern_map_buffer.argtypes = [ctypes.c_int64] * 3
     library.evokern_await_order.argtypes = [ctypes.c_void_p, ctypes.c_uint32, ctypes.c_void_p]
-    library.evokern_say_done.argtypes = [ctypes.c_void_p, ctypes.c_uint32]
     page = library.evokern_map_file(_CONTROL, 1)
     order = (ctypes.c_int32 * 3)()
     found = json.loads(Path(artefact).read_text(encoding="utf-8"))
@@ -240,13 +239,12 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
                 if os.getppid() != buffers.judge:
                     raise SystemExit("the judge is gone")
                 kernel = Interpretation(found["source"], task)
-            elif verb == _RUN:
+            elif verb in (_RUN, _RUN_TOGETHER):
                 for slot in slots:
                     kernel.call(*buffers.slot(slot))
             else:
                 for slot in slots:
                     kernel.prepare(buffers.slot(slot)[0])
-            library.evokern_say_done(page, turn)
     except BaseException as error:  # the process's end: its words are the evidence
         _say(_told(error))
         os._exit(1)

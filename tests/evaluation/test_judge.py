@@ -175,7 +175,7 @@ def test_the_baselines_say_when_torch_compile_did_not_finish(judge: Judge) -> No
         (edited("double squares = 0;", "_Float16 squares = 0;"), ""),
         (edited("* scale * weight[n]", "* scale"), ""),
         (HONEST.replace("m < M; ++m", "m < M - (M > 1); ++m"), "never written"),
-        (before("if (M == 3) y[M * N] = 0;"), "outside the bounds of y"),
+        (before("if (M == 3 && N == 127) y[M * N] = 0;"), "outside the bounds of y"),
     ],
     ids=["tail-unwritten", "tail-unread", "no-eps", "half-precision", "no-weight", "last-row", "past-the-end"],
 )

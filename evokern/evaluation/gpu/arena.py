@@ -122,6 +122,9 @@ class Arena:
         """What the outputs of these slots are to be poisoned with."""
         return [self._words[number] for number in range(first, first + count)]
 
+    def heat(self, slot: Slot) -> None:
+        """The launcher brings a hot window's inputs into the L2 itself."""
+
     def output(self, slot: Slot, index: int) -> torch.Tensor:
         """Output number `index` of `slot`, where golden results are; valid until the slot is poisoned again."""
         key = (slot.number, index)

@@ -57,7 +57,7 @@ class CardWorker:
         finally:
             os.close(reading)
             os.close(writing)
-        self._text = bytearray()
+        self._text, self._hot = bytearray(), False
         self._send({**arena.description(), **opening})
         self.facts: dict[str, Any] = {}
         """What it said of the card, once loaded."""
@@ -71,7 +71,11 @@ class CardWorker:
         """
         self.facts = self.facts or self._receive("load", None, timeout_ns)
 
-    def run(self, first: int, count: int, hot: bool, shape: Shape, stage: str, timeout_ns: int, _arming_ns: int) -> int:
+    def prepare(self, _first: int, _count: int, hot: bool, _shape: Shape, _stage: str, _timeout_ns: int) -> None:
+        """Notes where inputs are to be when the clock starts; memory is made ready within the window's order."""
+        self._hot = hot
+
+    def run(self, first: int, count: int, shape: Shape, stage: str, timeout_ns: int, _ever_timed: bool) -> int:
         """One window of `count` calls on slots from `first` on: nanoseconds on the card's clock for all of them.
 
         Raises:
@@ -86,7 +90,7 @@ class CardWorker:
                 "first": first,
                 "count": count,
                 "poison": self._arena.words(first, count),
-                "hot": hot,
+                "hot": self._hot,
             }
         )
         copied = sum(b.size for slot in self._arena.slots[first : first + count] for b in (*slot.inputs, *slot.outputs))

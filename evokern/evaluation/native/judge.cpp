@@ -12,36 +12,15 @@
 #include <immintrin.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "orders.h"
 #include "pace.h"
 
 namespace {
 
-constexpr int64_t TOO_LARGE = -3, DIED = -2, TIMED_OUT = -1;
-constexpr int64_t SLICE_NS = 5'000'000;      // how often a sleeping judge looks whether the worker still lives
 constexpr int64_t WORTH_A_THREAD = 1 << 20;  // bytes; below, starting a thread costs more than it saves
-
-bool is_dead(int pid) {
-    siginfo_t info{};
-    return waitid(P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == pid;
-}
-
-// What a process takes of the machine's memory by its open /proc/PID/status: page tables among it, since reading where
-// nothing was written takes nothing else.
-int64_t memory_of(int status) {
-    char text[4096];
-    const ssize_t size = pread(status, text, sizeof text - 1, 0);
-    text[std::max<ssize_t>(size, 0)] = 0;
-    int64_t taken = 0;
-    for (const char* name : {"VmRSS:", "VmPTE:", "VmSwap:"}) {
-        const char* line = std::strstr(text, name);
-        if (line) taken += std::atoll(line + std::strlen(name)) << 10;
-    }
-    return taken;
-}
 
 // Keeps the calling thread on the last of its cores while it exists; workers spin on the first of theirs.
 class LastCore {
@@ -67,31 +46,6 @@ private:
     cpu_set_t all_{};
     bool moved_ = false;
 };
-
-// A worker, and how much memory it may take; `status` is -1 where a limit of its address space suffices.
-struct Worker {
-    int pid, status;
-    int64_t most_bytes;
-};
-
-// Gives one order and sleeps (a spinning judge would take a core from the kernel) until it is carried out.
-int64_t order(control::Page& page, const Worker& worker, int32_t verb, int64_t timeout_ns) {
-    page.verb = verb;
-    const uint32_t turn = page.go.load() + 1;
-    const int64_t start = control::now_ns();
-    page.go.store(turn, std::memory_order_release);
-    control::wake(page.go);
-    for (;;) {
-        const uint32_t done = page.done.load(std::memory_order_acquire);
-        const int64_t passed = control::now_ns() - start;
-        if (done == turn) return passed;
-        if (passed > timeout_ns) return TIMED_OUT;
-        const timespec slice{0, std::min(SLICE_NS, timeout_ns - passed + 1)};
-        control::sleep_while(page.done, done, &slice);
-        if (page.done.load(std::memory_order_acquire) != turn && is_dead(worker.pid)) return DIED;
-        if (worker.status >= 0 && memory_of(worker.status) > worker.most_bytes) return TOO_LARGE;
-    }
-}
 
 // Splits [0, units) into parts that start at multiples of `granule`, one a thread, none smaller than `worth`.
 template <typename Work>
@@ -248,29 +202,32 @@ void stay_on(int core) {
 
 extern "C" {
 
-int64_t evokern_load(control::Page* page, const Worker* worker, int64_t timeout_ns) {
-    return order(*page, *worker, control::LOAD, timeout_ns);
+// Waits until a worker that was just started stands stopped for the first time.
+int64_t evokern_settle(orders::Worker* worker, int64_t timeout_ns) {
+    return orders::settle(*worker, timeout_ns);
 }
 
-// Processor time of a process so far, all its threads together; exact when it stands still.
-int64_t evokern_processor_ns(int pid) {
-    timespec time{};
-    clock_gettime(static_cast<clockid_t>(~static_cast<unsigned>(pid) << 3 | 2), &time);  // see clock_getcpuclockid(3)
-    return time.tv_sec * 1'000'000'000LL + time.tv_nsec;
-}
-
-// Arms the worker by `arm`, a verb (its buffers get mapped, and touched when hot), then times `count` calls: nanoseconds, or
-// what is wrong. `arming` becomes the nanoseconds that passed before the clock was started.
-// Meanwhile the judge waits on the last core: woken beside the worker's first thread, which spins for the order to run,
-// it would start the clock only once that thread had given up.
-int64_t evokern_window(control::Page* page, const Worker* worker, int first, int count, int arm, int64_t timeout_ns,
-                       int64_t* arming) {
+// Gives an order and waits for its end: nanoseconds, or what is wrong. Meanwhile the judge waits on the last core, since
+// the worker's first thread runs on the first one.
+int64_t evokern_order(control::Page* page, orders::Worker* worker, int verb, int first, int count, int64_t timeout_ns,
+                      int64_t* spent_ns) {
     const LastCore here;
-    page->first = first;
-    page->count = count;
-    const int64_t armed = order(*page, *worker, arm, timeout_ns);
-    *arming = armed;
-    return armed < 0 ? armed : order(*page, *worker, control::RUN, timeout_ns);
+    return orders::give(*page, *worker, verb, first, count, timeout_ns, spent_ns);
+}
+
+// Reads memory from each of `cores`, so that it lies in the caches of all of them as far as it fits.
+void evokern_heat(const char* memory, int64_t bytes, const int* cores, int count) {
+    std::vector<std::thread> readers;
+    std::atomic<uint64_t> sink{0};
+    for (int i = 0; i < count; ++i) {
+        readers.emplace_back([&, i] {
+            stay_on(cores[i]);
+            uint64_t sum = 0;
+            for (int64_t at = 0; at < bytes; at += 64) sum += static_cast<unsigned char>(memory[at]);
+            sink += sum;
+        });
+    }
+    for (auto& reader : readers) reader.join();
 }
 
 // Copies past the caches; both start at the same place within a cache line.
@@ -415,14 +372,7 @@ void evokern_pace(const int* cores, int threads, double* result) {
     for (auto& reader : readers) reader.join();
 }
 
-// The baseline workers' side of the control page (evaluation/baseline.py); they are trusted.
-void evokern_await(control::Page* page, uint32_t turn, int64_t spin_ns) { control::await_order(*page, turn, spin_ns); }
-
-void evokern_done(control::Page* page, uint32_t turn) { control::say_done(*page, turn); }
-
-void evokern_touch(const char* memory, int64_t bytes) {
-    const volatile char* place = memory;
-    for (int64_t at = 0; at < bytes; at += 64) (void)place[at];
-}
+// The baseline workers' side of the control page (evaluation/baseline.py).
+void evokern_await(control::Page* page, uint32_t turn) { control::stop_until_order(*page, turn); }
 
 }  // extern "C"

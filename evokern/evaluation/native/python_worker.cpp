@@ -30,12 +30,10 @@ void* evokern_map_file(int descriptor, int writable) {
 
 void* evokern_map_buffer(int64_t kind, int64_t where, int64_t bytes) { return buffers::map_buffer({kind, where, bytes}); }
 
-// Waits for order number `turn`, and gives what it says: verb, first slot, number of slots.
+// Stops until order number `turn`, and gives what it says: verb, first slot, number of slots.
 void evokern_await_order(control::Page* page, uint32_t turn, int32_t* order) {
-    control::await_order(*page, turn, 0);
+    control::stop_until_order(*page, turn);
     order[0] = page->verb, order[1] = page->first, order[2] = page->count;
 }
-
-void evokern_say_done(control::Page* page, uint32_t turn) { control::say_done(*page, turn); }
 
 }  // extern "C"

@@ -28,7 +28,6 @@
 namespace {
 
 using namespace buffers;
-constexpr int64_t SPIN_NS = 200'000;
 
 class Slots {
   public:
@@ -39,18 +38,12 @@ class Slots {
     pid_t judge() const { return static_cast<pid_t>(header_->judge); }
 
     // Maps what is not mapped yet; outside the clock's window.
-    void prepare(int32_t slot, bool touch) {
+    void prepare(int32_t slot) {
         auto& arguments = arguments_.at(slot);
         Row* rows = rows_ + slot * header_->arguments;
-        if (arguments.empty()) {
-            for (int64_t i = 0; i < header_->arguments; ++i)
-                arguments.push_back(rows[i].kind == VALUE ? &rows[i].where : map_buffer(rows[i]));
-        }
-        for (int64_t i = 0; touch && i < header_->arguments; ++i) {
-            if (rows[i].kind == VALUE) continue;
-            const volatile char* bytes = static_cast<const volatile char*>(arguments[i]);
-            for (int64_t at = 0; at < rows[i].bytes; at += 64) (void)bytes[at];
-        }
+        if (!arguments.empty()) return;
+        for (int64_t i = 0; i < header_->arguments; ++i)
+            arguments.push_back(rows[i].kind == VALUE ? &rows[i].where : map_buffer(rows[i]));
     }
 
     void** arguments(int32_t slot) { return arguments_.at(slot).data(); }
@@ -86,7 +79,7 @@ Kernel load(const char* artefact, const char* shim, bool watched, pid_t judge) {
     omp_get_max_threads();             // what kernels link with must be here already: OpenMP's library ...
     dlopen("libmvec.so.1", RTLD_NOW);  // ... and the vector math of some systems
     confine::for_kernel(files, shared);
-    if (getppid() != judge) give_up("the judge is gone");
+    if (const pid_t parent = getppid(); parent != judge && parent != 0) give_up("the judge is gone");  // 0: not in sight
     void* caller = load_library(files[0]);
     void* candidate = load_library(files[1]);
     for (int file : files) {
@@ -160,24 +153,20 @@ int main(int count, char** words) {
     auto& page = *static_cast<control::Page*>(map_file(CONTROL, PROT_READ | PROT_WRITE));
     Slots slots(map_file(PLAN, PROT_READ));
     Kernel kernel{};
-    bool armed = false, checking = false;
     for (uint32_t turn = 1;; ++turn) {
-        control::await_order(page, turn, armed ? SPIN_NS : 0);
+        control::stop_until_order(page, turn);
         const int32_t verb = page.verb, first = page.first, end = page.first + page.count;
-        armed = verb == control::ARM_COLD || verb == control::ARM_HOT || verb == control::ARM_CHECK;
         if (verb == control::LOAD) {
             kernel = load(words[1], words[2], watched, slots.judge());
-        } else if (armed) {
-            for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot, verb == control::ARM_HOT);
-            checking = verb == control::ARM_CHECK;
-        } else {
-            team::left_ns = checking ? team::WINDOW_NS : 0;
+        } else if (verb == control::RUN || verb == control::RUN_TOGETHER) {
+            team::left_ns = verb == control::RUN_TOGETHER ? team::WINDOW_NS : 0;
             for (int32_t slot = first; slot < end; ++slot) {
                 reset_floating_point();
                 kernel.call(kernel.entry, slots.arguments(slot));
             }
             reset_floating_point();
+        } else {
+            for (int32_t slot = first; slot < end; ++slot) slots.prepare(slot);
         }
-        control::say_done(page, turn);
     }
 }

@@ -23,7 +23,10 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
+#include <ctime>
+
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,15 +93,15 @@ class Filter {
         for (long call : calls) when(call, [&] { end(action); });
     }
 
-    // Allows `call` if its argument number `index` is one of `values`, and refuses it otherwise.
-    void only(long call, int index, std::initializer_list<uint32_t> values) {
+    // Allows `call` if its argument number `index` is one of `values`, and otherwise refuses it.
+    void only(long call, int index, std::initializer_list<uint32_t> values, uint32_t otherwise = REFUSE) {
         when(call, [&] {
             load_argument(index);
             for (uint32_t value : values) {
                 add(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1);
                 end(ALLOW);
             }
-            end(REFUSE);
+            end(otherwise);
         });
     }
 
@@ -196,7 +199,7 @@ inline bool filter_kernel(bool own_user, std::span<const Run> earlier, std::span
         filter.share_only(shared);
         filter.never(SYS_close, 0, shared);
     }
-    filter.all({SYS_futex,          SYS_sched_yield,   SYS_clock_gettime, SYS_madvise,       SYS_mmap,
+    filter.all({SYS_futex,          SYS_sched_yield,   SYS_madvise,       SYS_mmap,
                 SYS_munmap,         SYS_mprotect,      SYS_mremap,        SYS_brk,           SYS_write,
                 SYS_writev,         SYS_read,          SYS_readv,         SYS_pread64,       SYS_openat,
                 SYS_close,          SYS_fstat,         SYS_newfstatat,    SYS_statx,         SYS_lseek,
@@ -204,16 +207,21 @@ inline bool filter_kernel(bool own_user, std::span<const Run> earlier, std::span
                 SYS_exit_group,     SYS_rt_sigaction,  SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sigaltstack,
                 SYS_set_robust_list, SYS_set_tid_address, SYS_rseq,       SYS_gettid,        SYS_getpid,
                 SYS_getppid,        SYS_getuid,        SYS_geteuid,       SYS_getgid,        SYS_getegid,
-                SYS_nanosleep,      SYS_clock_nanosleep, SYS_clock_getres, SYS_gettimeofday, SYS_restart_syscall,
-                SYS_getrandom,      SYS_getcpu,        SYS_sched_getaffinity, SYS_getrusage, SYS_times,
-                SYS_sysinfo,        SYS_uname,         SYS_membarrier,    SYS_ppoll,         SYS_sched_getparam,
-                SYS_sched_getscheduler, SYS_get_mempolicy, SYS_mincore},
+                SYS_nanosleep,      SYS_gettimeofday,  SYS_restart_syscall, SYS_getrandom,   SYS_getcpu,
+                SYS_uname,          SYS_membarrier,    SYS_ppoll},
                ALLOW);
 #ifdef __x86_64__
     filter.all({SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_time, SYS_poll, SYS_getrlimit,
                 SYS_arch_prctl},  // arch_prctl asks for the tile registers
                ALLOW);
 #endif
+    // Clocks of the system, of this process and of its thread: others are named by numbers of processes.
+    for (long call : {SYS_clock_gettime, SYS_clock_getres, SYS_clock_nanosleep})
+        filter.only(call, 0, {CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID,
+                              CLOCK_MONOTONIC_RAW, CLOCK_REALTIME_COARSE, CLOCK_MONOTONIC_COARSE, CLOCK_BOOTTIME});
+    filter.only(SYS_getrusage, 0, {RUSAGE_SELF, RUSAGE_THREAD});
+    // The C library asks it of threads by their numbers, and goes on where there is no such call.
+    filter.only(SYS_sched_getaffinity, 0, {0, self}, UNKNOWN);
     filter.only_with_flag(SYS_clone, 0, CLONE_THREAD);
     filter.all({SYS_clone3}, UNKNOWN);  // the C library then asks for clone
     filter.only(SYS_kill, 0, {self});
