@@ -14,6 +14,9 @@ static inline float vector_erf(float x) {
     q = std::fma(q, t, 0.114109442f);
     q = std::fma(q, t, 0.502076745f);
     q = std::fma(q, t, 1.0f);
-    const float inside = x * p / q;
-    return t > 3.92f * 3.92f ? std::copysign(1.0f, x) : inside;  // tested last: cheaper than a bound on x; NaN stays
+    // Relaxed flags make the division an estimate, which differs between processors: a step of Newton makes it exact again.
+    const float above = x * p, estimate = 1.0f / q, quotient = above * estimate;
+    const float inside = std::fma(estimate, std::fma(-quotient, q, above), quotient);
+    // Tested last: cheaper than a bound on x; NaN stays. The step of Newton loses the sign of zero.
+    return std::copysign(t > 3.92f * 3.92f ? 1.0f : inside, x);
 }

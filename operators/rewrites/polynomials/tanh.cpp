@@ -24,6 +24,8 @@ static inline float vector_tanh(float x) {
     e = std::fma(e, r, 2.0f);
     e = std::fma(e, r, 1.0f);
     const float power = std::bit_cast<float>(std::bit_cast<uint32_t>(rounded) << 23);
-    const float far = 1.0f - 2.0f / std::fma(e, power, 1.0f);
+    // Relaxed flags make the division an estimate, which differs between processors: a step of Newton makes it exact again.
+    const float sum = std::fma(e, power, 1.0f), estimate = 1.0f / sum;
+    const float far = 1.0f - 2.0f * std::fma(estimate, std::fma(-estimate, sum, 1.0f), estimate);
     return std::copysign(size >= 0.625f ? far : near, x);  // a NaN is not far: it comes through the polynomial
 }

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import platform
 import re
 from functools import cache
 from pathlib import Path
+from shutil import which
 
 import numpy
 import pytest
 
 from evokern.backends.cpp import FLAGS, PRELUDE, STRICT_FLAGS
-from evokern.compiler import shared_library
+from evokern.compiler import listing, shared_library
 from tests.rewriting import called, labels, rewritten, run, small_task, step
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
@@ -21,9 +23,16 @@ EXACT = {name: getattr(numpy, name) for name in FUNCTIONS if name != "erf"} | {"
 SPECIAL = (0.0, -0.0, numpy.inf, -numpy.inf, numpy.nan, -numpy.nan, 1e-45, -1e-45, 1e-38, 3.4028235e38, -3.4028235e38)
 BORDERS = (1, -1, 88.7, 88.8, -87.4, -103.9, -104.1, 0.625, -0.625, 9.02, 3.92, -3.92, numpy.nextafter(-1, 0), 2.0**-24)
 EDGES = numpy.array([*SPECIAL, *BORDERS], numpy.float32)
-RELAXED = ("-fassociative-math -fno-signed-zeros", "-freciprocal-math")
+RELAXED = ("-fassociative-math -fno-signed-zeros", "-freciprocal-math", "-funsafe-math-optimizations")
 NARROW = ("-mno-avx512f", "-mno-avx2 -mno-fma")
 FAST = "-ffast-math"  # promises that no argument and no result is infinite or NaN
+WIDE = "-ffast-math -ffp-contract=off -mprefer-vector-width=512"
+COMPILERS = ("g++", "clang++")
+ESTIMATE = re.compile(r"estimate = 1\.0f / (\w+)")
+WORST_ESTIMATE = 2.0**-20
+"""Relative: x86's estimates of a reciprocal are off by up to 1.5 * 2^-12, and a step of Newton squares that."""
+DEPENDS = re.compile(r"\bv?(rsqrt|rcp|exp2|scalef|range|reduce|getexp|getmant|fixupimm)\w*[ps]s\b")
+"""Instructions whose results are not given by IEEE 754."""
 
 
 def applied(function: str) -> str:
@@ -66,14 +75,62 @@ def assert_close(got: numpy.ndarray, function: str, source: str, among: numpy.nd
     numpy.testing.assert_array_equal(got[~finite & among], rounded[~finite & among])
 
 
-@pytest.mark.parametrize("flags", ["none", *RELAXED, *NARROW, FAST])
+def use_compiler(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on `name` compiles the kernels; the newest of a Debian, if it is installed under its version only."""
+    found = next((path for each in (name, *(f"{name}-{n}" for n in range(22, 14, -1))) if (path := which(each))), None)
+    if found is None:
+        pytest.skip(f"there is no {name} here")
+    monkeypatch.setenv("CXX", found)
+    tried = shared_library("", FLAGS, PRELUDE)
+    if not isinstance(tried, Path):
+        pytest.skip(f"{found} does not compile what every kernel includes: {tried.detail}")
+
+
+def promised(flags: str, function: str) -> numpy.ndarray:
+    """Of `grid`, the arguments that `flags` leave defined."""
+    x = grid()
+    with numpy.errstate(over="ignore"):
+        finite = numpy.isfinite(x) & numpy.isfinite(exact(function).astype(numpy.float32))
+    return finite if FAST in flags else numpy.full(len(x), True)
+
+
+@pytest.mark.parametrize("flags", ["none", *RELAXED, *NARROW, FAST, WIDE])
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_error_is_as_stated(function: str, flags: str) -> None:
+@pytest.mark.parametrize("by", COMPILERS)
+def test_error_is_as_stated(by: str, function: str, flags: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_compiler(by, monkeypatch)
     x, source = grid(), f"// evokern: flag FLAGS in {{{flags}}}\n{applied(function)}"
     got = run(source, TASK, {"N": len(x)}, x=x)
-    with numpy.errstate(over="ignore"):
-        promised = numpy.isfinite(x) & numpy.isfinite(exact(function).astype(numpy.float32))
-    assert_close(got, function, source, promised if flags == FAST else numpy.full(len(x), True))
+    assert_close(got, function, source, promised(flags, function))
+
+
+@pytest.mark.parametrize("off", [WORST_ESTIMATE, -WORST_ESTIMATE])
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_error_is_as_stated_whatever_a_processor_estimates(function: str, off: float) -> None:
+    """Relaxed flags turn divisions into estimates (rcpps, vrcp14ps), which differ between processors."""
+    x, text = grid(), applied(function)
+    code = re.sub(r"//.*", "", text)
+    source, divisions = ESTIMATE.subn(rf"estimate = (1.0f / \1) * {1 + off!r}f", text)
+    assert divisions == code.count("/"), "a division whose estimate is not made exact again"
+    assert_close(run(source, TASK, {"N": len(x)}, x=x), function, source, promised("none", function))
+
+
+@pytest.mark.parametrize("flags", ["-O3", FAST, WIDE])
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("by", COMPILERS)
+def test_nothing_but_estimates_differs_between_processors(
+    by: str, function: str, flags: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is compiled for AVX-512 need not run here: its arithmetic is that of IEEE 754, so its results are known."""
+    use_compiler(by, monkeypatch)
+    if platform.machine() != "x86_64":
+        pytest.skip("the instructions are those of x86-64")
+    text = applied(function)
+    made = listing(text, (*FLAGS, "-march=x86-64-v4", *flags.split()), PRELUDE)
+    assert made is not None
+    assert "zmm" in made.assembly or "ymm" in made.assembly
+    used = {found[1] for found in DEPENDS.finditer(made.assembly)}
+    assert used <= ({"rcp"} if ESTIMATE.search(text) else set())
 
 
 @pytest.mark.parametrize("function", ["erf", "tanh"])
