@@ -200,7 +200,7 @@ class _Selection:
 
     def _measurements(self) -> dict[int, list[Measurement]]:
         speedups = self._speedups()
-        columns = "measurements.id, evaluation, shape, cache, threads, latency_ns, noise_floor, held_out"
+        columns = "measurements.id, evaluation, shape, cache, threads, latency_ns, noise_floor, held_out, contention"
         return _grouped(
             (
                 evaluation,
@@ -212,9 +212,10 @@ class _Selection:
                     tuple(speedups.get(key, ())),
                     float(noise_floor),
                     bool(held_out),
+                    from_number(contention),
                 ),
             )
-            for key, evaluation, shape, cache, threads, latency_ns, noise_floor, held_out in self._rows(
+            for key, evaluation, shape, cache, threads, latency_ns, noise_floor, held_out, contention in self._rows(
                 columns, _EVALUATIONS, _MEASUREMENTS
             )
         )

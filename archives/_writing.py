@@ -77,7 +77,8 @@ def insert_child(db: Database, candidate: Candidate) -> int:
 def insert_findings(db: Database, key: int, known: Candidate, candidate: Candidate) -> None:
     """What `candidate` (known by id `key`) adds to `known`: its further verdicts and evaluations, and what follows."""
     for place, verdict in enumerate(candidate.verdicts[len(known.verdicts) :], start=len(known.verdicts)):
-        _insert_verdict(db, key, place, verdict)
+        finding = insert(db, "verdicts", child=key, position=place, **_verdict_row(verdict))
+        _insert_evidence(db, "verdict", finding, (verdict.evidence,) if verdict.evidence else ())
     for place, evaluation in enumerate(candidate.evaluations[len(known.evaluations) :], start=len(known.evaluations)):
         _insert_evaluation(db, key, place, evaluation)
     counted, status = candidate.evaluation, candidate.status
@@ -91,78 +92,83 @@ def insert_findings(db: Database, key: int, known: Candidate, candidate: Candida
     db.table("children").update(key, summary)
 
 
-def _insert_verdict(db: Database, child: int, position: int, verdict: Verdict) -> None:
-    refusal = verdict.refusal.value if verdict.refusal else None
-    key = insert(
-        db,
-        "verdicts",
-        child=child,
-        position=position,
-        verifier=verdict.verifier,
-        price_s=verdict.price_s,
-        refusal=refusal,
-        doubt=verdict.doubt,
-        cost_usd=verdict.cost_usd,
-        tokens=verdict.tokens,
-        abstention=verdict.abstention,
-        audited=verdict.audited,
-    )
-    _insert_evidence(db, "verdict", key, (verdict.evidence,) if verdict.evidence else ())
+def stored(finding: Verdict | Evaluation) -> tuple[object, ...]:
+    """All that the archive would keep of `finding`: two findings are the same to it when this is equal.
+
+    A field that no column holds can't tell two findings apart: else each would be stored again at every call.
+    """
+    if isinstance(finding, Verdict):
+        return (_verdict_row(finding), finding.evidence and _evidence_row(finding.evidence))
+    measurements = [
+        (_measurement_row(measurement), [_speedup_row(speedup) for speedup in measurement.speedups])
+        for measurement in finding.measurements
+    ]
+    return (_evaluation_row(finding), [_evidence_row(piece) for piece in finding.evidence], measurements)
 
 
 def _insert_evaluation(db: Database, child: int, position: int, evaluation: Evaluation) -> None:
-    key = insert(
-        db,
-        "evaluations",
-        child=child,
-        position=position,
-        status=evaluation.status.value,
-        fidelity=evaluation.fidelity.name.lower(),
-        cases_passed=evaluation.cases_passed,
-        cases_total=evaluation.cases_total,
-        max_error=to_number(evaluation.max_error),
-        rms_error=to_number(evaluation.rms_error),
-        judge_s=evaluation.judge_s,
-    )
+    key = insert(db, "evaluations", child=child, position=position, **_evaluation_row(evaluation))
     _insert_evidence(db, "evaluation", key, evaluation.evidence)
     for place, measurement in enumerate(evaluation.measurements):
-        _insert_measurement(db, key, place, measurement)
+        measured = insert(db, "measurements", evaluation=key, position=place, **_measurement_row(measurement))
+        for rank, speedup in enumerate(measurement.speedups):
+            insert(db, "speedups", measurement=measured, position=rank, **_speedup_row(speedup))
 
 
 def _insert_evidence(db: Database, owner: str, key: int, evidence: Iterable[Evidence]) -> None:
     for position, piece in enumerate(evidence):
-        insert(
-            db,
-            "evidence",
-            **{owner: key},
-            position=position,
-            stage=piece.stage,
-            reason=piece.reason,
-            detail=piece.detail,
-            shape=None if piece.shape is None else json.dumps(piece.shape),
-            seed=to_integer(piece.seed),
-            output=piece.output,
-            element=None if piece.index is None else json.dumps(piece.index),
-            expected=to_number(piece.expected),
-            got=to_number(piece.got),
-        )
+        insert(db, "evidence", **{owner: key}, position=position, **_evidence_row(piece))
 
 
-def _insert_measurement(db: Database, evaluation: int, position: int, measurement: Measurement) -> None:
-    key = insert(
-        db,
-        "measurements",
-        evaluation=evaluation,
-        position=position,
-        shape=json.dumps(measurement.shape),
-        cache=measurement.cache.value,
-        threads=measurement.threads,
-        held_out=measurement.held_out,
-        latency_ns=measurement.latency_ns,
-        noise_floor=to_number(measurement.noise_floor),
-    )
-    for place, speedup in enumerate(measurement.speedups):
-        insert(db, "speedups", measurement=key, position=place, **_speedup_row(speedup))
+def _verdict_row(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "verifier": verdict.verifier,
+        "price_s": verdict.price_s,
+        "refusal": verdict.refusal.value if verdict.refusal else None,
+        "doubt": verdict.doubt,
+        "cost_usd": verdict.cost_usd,
+        "tokens": verdict.tokens,
+        "abstention": verdict.abstention,
+        "audited": verdict.audited,
+    }
+
+
+def _evaluation_row(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "status": evaluation.status.value,
+        "fidelity": evaluation.fidelity.name.lower(),
+        "cases_passed": evaluation.cases_passed,
+        "cases_total": evaluation.cases_total,
+        "max_error": to_number(evaluation.max_error),
+        "rms_error": to_number(evaluation.rms_error),
+        "judge_s": evaluation.judge_s,
+    }
+
+
+def _evidence_row(piece: Evidence) -> dict[str, Any]:
+    return {
+        "stage": piece.stage,
+        "reason": piece.reason,
+        "detail": piece.detail,
+        "shape": None if piece.shape is None else json.dumps(piece.shape),
+        "seed": to_integer(piece.seed),
+        "output": piece.output,
+        "element": None if piece.index is None else json.dumps(piece.index),
+        "expected": to_number(piece.expected),
+        "got": to_number(piece.got),
+    }
+
+
+def _measurement_row(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "shape": json.dumps(measurement.shape),
+        "cache": measurement.cache.value,
+        "threads": measurement.threads,
+        "held_out": measurement.held_out,
+        "latency_ns": measurement.latency_ns,
+        "noise_floor": to_number(measurement.noise_floor),
+        "contention": to_number(measurement.contention),
+    }
 
 
 def _speedup_row(speedup: Speedup) -> dict[str, Any]:

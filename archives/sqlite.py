@@ -14,13 +14,14 @@ from sqlite_utils import Database
 
 from evokern.completion import Exchange, Flawed
 from evokern.errors import EvokernError
-from evokern.outcome import Candidate
+from evokern.outcome import Candidate, Evaluation, Verdict
 from evokern.protocols import Generation, History, Run
 
 from . import _file, _paid, _reading, _writing
 
 _NO_LIMIT = 2**63 - 1
 T = TypeVar("T")
+Finding = TypeVar("Finding", Verdict, Evaluation)
 
 
 class SQLiteArchive:
@@ -158,8 +159,8 @@ class SQLiteArchive:
             key = _writing.insert_child(db, candidate)
         merged = replace(
             known,
-            verdicts=known.verdicts + _new(known.verdicts, candidate.verdicts),
-            evaluations=known.evaluations + _new(known.evaluations, candidate.evaluations),
+            verdicts=known.verdicts + _further(known.verdicts, candidate.verdicts),
+            evaluations=known.evaluations + _further(known.evaluations, candidate.evaluations),
         )
         if merged != known:
             _writing.insert_findings(db, key, known, merged)
@@ -179,21 +180,22 @@ class SQLiteArchive:
         return generation.number
 
 
-def _new(known: tuple[T, ...], given: tuple[T, ...]) -> tuple[T, ...]:
-    """The items of `given` that `known` lacks, each as often as it lacks them."""
-    left = list(known)
+def _further(known: tuple[Finding, ...], given: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The findings of `given` that `known` lacks, each as often as it lacks them."""
+    left = [_writing.stored(finding) for finding in known]
     fresh = []
-    for item in given:
-        place = next((place for place, other in enumerate(left) if _same(item, other)), None)
+    for finding in given:
+        row = _writing.stored(finding)
+        place = next((place for place, other in enumerate(left) if _same(row, other)), None)
         if place is None:
-            fresh.append(item)
+            fresh.append(finding)
         else:
             left.pop(place)
     return tuple(fresh)
 
 
 def _same(one: object, other: object) -> bool:
-    return one == other or repr(one) == repr(other)  # a record that holds NaN does not equal its own copy
+    return one == other or repr(one) == repr(other)  # a row that holds NaN does not equal its own copy
 
 
 def _joined(parts: list[tuple[T, ...]]) -> tuple[T, ...]:
