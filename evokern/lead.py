@@ -6,11 +6,12 @@ is the simpler one as a rule.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from math import hypot, log, log1p
 
-from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity, Speedup
+from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity, Speedup, paced_by
+from evokern.withdrawal import met_as_pacemaker
 
 STRICTNESS = 2.576 / 1.960
 """Noise floors are 95 % intervals; a lead asks for 99 %, so that an equal kernel wins in one of two hundred tries."""
@@ -49,17 +50,19 @@ def surpasses(challenger: Candidate, holder: Candidate) -> bool:
     return log(challenger.speedup / holder.speedup) > STRICTNESS * noise
 
 
-def named(evaluation: Evaluation, holder: Candidate) -> Evaluation:
-    """`evaluation` with the holder's id where the judge, which knows none, says `HOLDER`."""
+def named(evaluation: Evaluation, holder: Candidate | None, history: Iterable[Candidate] = ()) -> Evaluation:
+    """`evaluation` with candidates' ids where the judge, which knows none, says `HOLDER` or names a pacemaker."""
+    names = {paced_by(one.child.kernel): met_as_pacemaker(one) for one in history if one.evaluations}
+    names |= {HOLDER: _name(holder)} if holder is not None else {}
     measurements = tuple(
-        replace(one, speedups=tuple(_renamed(speedup, holder) for speedup in one.speedups))
+        replace(one, speedups=tuple(_renamed(speedup, names) for speedup in one.speedups))
         for one in evaluation.measurements
     )
     return replace(evaluation, measurements=measurements)
 
 
-def _renamed(speedup: Speedup, holder: Candidate) -> Speedup:
-    return replace(speedup, baseline=_name(holder)) if speedup.baseline == HOLDER else speedup
+def _renamed(speedup: Speedup, names: Mapping[str, str]) -> Speedup:
+    return replace(speedup, baseline=names.get(speedup.baseline, speedup.baseline))
 
 
 def _name(candidate: Candidate) -> str:

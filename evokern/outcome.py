@@ -6,11 +6,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from math import exp, log
 
-from evokern.kernel import Child
+from evokern.kernel import Child, Kernel
 from evokern.task import Shape
 
 PROFILE = "profile"
 """As the stage of an `Evidence`: what explains a kernel's speed (`Backend.profile`), which no failure is."""
+YARDSTICK, PACEMAKER = "yardstick", "pacemaker"
+"""The same: the first seed, and the confirmed kernel that candidates are screened against. The judge adds to the
+latter which kernel it was (`paced_by`), and the search makes the candidate's id of it."""
 HOLDER = "holder"
 """As the baseline of a `Speedup`: the kernel that led when this one was confirmed."""
 
@@ -26,6 +29,8 @@ class Status(StrEnum):
     TIMED_OUT = "timed_out"
     WRONG = "wrong"
     CHEATED = "cheated"
+    WITHDRAWN = "withdrawn"
+    """It had passed, and was wrong or crashed later, when another kernel was measured against it."""
     INCONCLUSIVE = "inconclusive"
 
 
@@ -91,7 +96,7 @@ class Speedup:
     """A candidate against one baseline: the median of paired ratios (above 1 is faster than the baseline)."""
 
     baseline: str
-    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, ``pacemaker``, or `HOLDER`, which the search makes
+    """``eager``, ``compile``, ``max-autotune``, ``yardstick``, ``pacemaker 57`` or `HOLDER`, which the search makes
     ``candidate 57``."""
     ratio: float
     low: float
@@ -155,6 +160,20 @@ class Evaluation:
         found = [measurement.over(baseline) for measurement in self.measurements if not measurement.held_out]
         ratios = [speedup.ratio for speedup in found if speedup is not None]
         return exp(sum(map(log, ratios)) / len(ratios)) if ratios else None
+
+
+def paced_by(kernel: Kernel) -> str:
+    """The judge's name for `kernel` as a pacemaker; it knows no candidate."""
+    return f"{PACEMAKER} {kernel.hash}"
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A kernel that had passed, and fell when another one was measured against it: it is a rival no more."""
+
+    kernel: Kernel
+    evidence: Evidence
+    """What it did, and as whom: the baseline of a `Speedup`."""
 
 
 @dataclass(frozen=True)

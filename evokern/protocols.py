@@ -6,7 +6,7 @@ Who calls whom, per child: `Operator.propose` → each `Verifier.verify`, in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy
 from evokern.completion import Completion, Exchange, Flaw, Flawed, Insight, Prompt
 from evokern.kernel import Child, Kernel, Step
 from evokern.machine import Machine
-from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict
+from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Verdict, Withdrawal
 from evokern.program import Listing, Program
 from evokern.task import Shape, Task
 
@@ -246,6 +246,15 @@ class Evaluator(Protocol):
         Raises:
             EvokernError: the judge itself cannot work (reference raises, worker cannot start).
         """
+        ...
+
+
+@runtime_checkable
+class Withdrawing(Protocol):
+    """An `Evaluator` that measures kernels against kernels which passed before, and compares the outputs of both."""
+
+    def withdrawals(self) -> Sequence[Withdrawal]:
+        """The kernels that fell as rivals since this was asked before. The search asks after each evaluation."""
         ...
 
 

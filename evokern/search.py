@@ -31,12 +31,13 @@ from evokern.models.opening import open_desk, with_replayed_models
 from evokern.outcome import Candidate, Fidelity, Status
 from evokern.pipeline import Pipeline
 from evokern.proposer import Proposer
-from evokern.protocols import Archive, Evaluator, Generation, History, Operator, Run
+from evokern.protocols import Archive, Evaluator, Generation, History, Operator, Run, Withdrawing
 from evokern.records import Records
 from evokern.select import Island, migrate, survive
 from evokern.settings import Settings
 from evokern.task import Task
 from evokern.verification import Verification, of_kin
+from evokern.withdrawal import to_judge_again, withdrawn, yardstick_fell
 
 CONFIRMED_PER_GENERATION = 3
 """A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
@@ -89,6 +90,8 @@ class Search:
             )
         if self._evaluator is None:
             yardstick = self.settings.seeds[0] if self.settings.seeds else None
+            if yardstick_fell(self.history()):
+                yardstick = None
             self._judge = Judge(self.task, self.settings.evaluation, yardstick, self.settings.backend)
             self._evaluator = self._judge.__enter__()
 
@@ -195,7 +198,11 @@ class Search:
         return candidate
 
     def confirm(self) -> Iterator[Candidate]:
-        """What looks fastest is measured again, afresh, before it can lead."""
+        """What looks fastest is measured again, afresh, before it can lead; before, what rests on a fallen rival."""
+        for candidate in to_judge_again(self.history()):
+            if self.stopped:
+                return
+            yield self._judged(candidate, Fidelity.SCREEN)
         while self._may_confirm():
             fastest = self._fastest()
             if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
@@ -207,6 +214,8 @@ class Search:
         judge_s: dict[Fidelity, list[float]] = {fidelity: [] for fidelity in Fidelity}
         for candidate in self.history():
             for evaluation in candidate.evaluations:
+                if evaluation.status is Status.WITHDRAWN:
+                    continue  # found while others were judged
                 judge_s[evaluation.fidelity].append(evaluation.judge_s)
         screened, confirmed = judge_s[Fidelity.SCREEN], judge_s[Fidelity.CONFIRM]
         if len(confirmed) >= self.generation and sum(confirmed) > sum(screened):
@@ -301,12 +310,16 @@ class Search:
     def _judged(self, candidate: Candidate, fidelity: Fidelity, holder: Candidate | None = None) -> Candidate:
         if self._evaluator is None:
             raise EvokernError("the search is not open; use it as a context manager: with begin(...) as search")
-        if holder is None or holder.id == candidate.id or (holder.fidelity or 0) < Fidelity.CONFIRM:
-            evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity)
-        else:
-            evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity, holder.child.kernel)
-            evaluation = named(evaluation, holder)
-        return replace(candidate, evaluations=(*candidate.evaluations, evaluation))
+        if holder is not None and (holder.id == candidate.id or (holder.fidelity or 0) < Fidelity.CONFIRM):
+            holder = None
+        against = holder.child.kernel if holder else None
+        evaluation = self._evaluator.evaluate(candidate.child.kernel, fidelity, against)
+        evaluation = named(evaluation, holder, self.history())
+        if isinstance(self._evaluator, Withdrawing):
+            for fallen in withdrawn(self.history(), self._evaluator.withdrawals()):
+                self.remember(fallen)
+        known = self._records.at((candidate.generation, candidate.index)) or candidate
+        return replace(known, evaluations=(*known.evaluations, evaluation))
 
 
 def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None) -> Search:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 
@@ -17,18 +17,21 @@ from evokern.errors import EvokernError
 from evokern.evaluation import inputs
 from evokern.evaluation.gate import Envelope
 from evokern.evaluation.golden import Case, Oracle
+from evokern.evaluation.mixture import Mix
 from evokern.task import Shape, Task, shape_label
 
 CPU = torch.device("cpu")
 MEMORY_BYTES = 2 << 30
-STRESS_BYTES, STRESS_S = 1 << 30, 2.0
-"""For the cases of `Bank.stress`, of all shapes together; two distributions are kept whatever they cost."""
-LEAST_SETS, MOST_SETS, SETS_S = 7, 256, 10.0
+OTHERS_BYTES, OTHERS_S = 2 << 30, 5.0
+"""For the cases of `Bank.others`, of all shapes together; some must be there whatever they cost."""
+WORST = ("heavy", "extreme", "offset", "rows", "integers", "ties", "faint")
+"""Distributions, the worst first: outliers and overflow lose most, then cancellation and scales, then exactness."""
+ROUNDS = 3
+"""Cases of each other distribution at a timed shape, at most."""
+LEAST_SETS, MOST_SETS, SETS_S = 7, 384, 10.0
 """For timing, at one shape: so many at least and at most, and no more than are made in about so many seconds."""
 STUDIES = 16
 """Kept of the sets for timing at one shape, where draws differ in size (sums of correlated terms)."""
-FEW_DISTRIBUTIONS = 3
-"""Of a champion's fresh checks where calls are timed, whose golden results cost seconds; `stress` has the others."""
 RENEW_EVERY = 20
 """Loans after which the oldest set is replaced by a new one."""
 
@@ -41,9 +44,13 @@ class Bank:
         self._task, self._oracle, self.device = task, Oracle(task, device), device
         shapes = max(1, timed)
         self._memory = memory_bytes // shapes
-        self._stress_memory, self._stress_s = STRESS_BYTES // shapes, STRESS_S / shapes
+        self._others_memory, self._others_s = OTHERS_BYTES // shapes, OTHERS_S / shapes
         self._checks: dict[str, list[Case]] = {}
-        self._stress: dict[str, list[Case]] = {}
+        self._others: dict[str, deque[Case]] = defaultdict(deque)
+        """At each shape, the one that was lent least lately first."""
+        self._spent_s: dict[str, float] = defaultdict(float)
+        self._drawn: dict[str, int] = defaultdict(int)
+        """Seconds that making them took, and how many were made."""
         self._sets: dict[str, list[Case]] = {}
         self._made: dict[str, list[float]] = {}
         """Seconds that each set at a shape took."""
@@ -63,23 +70,48 @@ class Bank:
             self._checks[label] = _conclusive(cases)
         return self._checks[label]
 
-    def stress(self, shape: Shape) -> list[Case]:
-        """Where calls are timed: a case for each other distribution, as many as memory and patience allow.
+    @property
+    def other_kinds(self) -> tuple[str, ...]:
+        """The distributions that are not timed, the worst first."""
+        found = inputs.distributions(self._task)[1:]
+        return tuple(sorted(found, key=lambda name: WORST.index(name) if name in WORST else len(WORST)))
 
-        A kernel can be right on short rows and on tame ones, and lose its digits on long rows with an outlier.
+    def others(self, shape: Shape, wanted: int, mix: Mix) -> list[Case]:
+        """`wanted` cases of other distributions than the one that is timed, for one process, where calls are timed.
+
+        A kernel can be right on short rows and on tame ones, and lose its digits on long rows with an outlier. There
+        are fewer than `wanted` where memory or patience ends. What `mix` says is there whatever it costs: two judges
+        could not agree about a kernel that only some inputs refuse, if the draw decided whether it meets them.
         """
-        label = shape_label(shape)
-        if label not in self._stress:
-            cases, started = self._stress.setdefault(label, []), time.monotonic()
-            for name in self._some(inputs.distributions(self._task)[1:], self._stress_memory // self._bytes(shape)):
-                if len(cases) < 2 or time.monotonic() - started < self._stress_s:
-                    cases += _conclusive([self._case(shape, name)])
-        return self._stress[label]
+        label, kinds, each_kind = shape_label(shape), self.other_kinds, mix.each_kind
+        stock, least = self._others[label], min(mix.least, len(kinds))
+        room = max(least, self._others_memory // self._bytes(shape))
+        if each_kind and len(stock) >= room and self._drawn[label] < len(kinds):
+            stock.pop()  # what was lent last makes room for a kind that was not met yet
+        must = min(room, len(kinds)) if each_kind else least
+        while self._drawn[label] < ROUNDS * len(kinds):
+            is_patient = self._others_s > self._spent_s[label]
+            if len(stock) >= max(must, min(wanted, room) if is_patient else 0):
+                break
+            started, kind = time.monotonic(), kinds[self._drawn[label] % len(kinds)]
+            stock.extendleft(_conclusive([self._case(shape, kind)]))
+            self._spent_s[label] += time.monotonic() - started
+            self._drawn[label] += 1
+        lent = list(stock) if each_kind else _one_of_each_first(stock, kinds[:least])
+        for case in (lent := lent[: max(wanted, least)]):
+            del stock[next(place for place, kept in enumerate(stock) if kept is case)]
+        stock.extend(lent)
+        return lent
+
+    def renew_others(self, shape: Shape) -> None:
+        """Forgets the cases of other distributions: a champion meets none that any kernel has met."""
+        self._others.pop(shape_label(shape), None)
+        self._spent_s.pop(shape_label(shape), None)
+        self._drawn.pop(shape_label(shape), None)
 
     def fresh(self, shape: Shape) -> Iterator[Case]:
-        """Cases with new seeds, made one by one and not kept: where calls are timed, of a few random distributions."""
-        names = inputs.distributions(self._task)
-        for name in self._some(names[1:], FEW_DISTRIBUTIONS) if shape in self._task.time else names:
+        """Cases with new seeds, made one by one and not kept: one for each distribution."""
+        for name in inputs.distributions(self._task):
             yield from _conclusive([self._case(shape, name)])
 
     def following(self, case: Case, outputs: Sequence[torch.Tensor]) -> Case:
@@ -89,6 +121,7 @@ class Bank:
     def forget(self, shape: Shape) -> None:
         """Frees what is kept for `shape`."""
         self._sets.pop(shape_label(shape), None)
+        self.renew_others(shape)
 
     def capacity(self, shape: Shape) -> int:
         """How many sets at `shape` the memory holds and patience makes; whoever needs more starts more processes."""
@@ -111,10 +144,6 @@ class Bank:
         """What a case takes in the judge's memory."""
         golden = 8 * sum(tensor.elements(shape) for tensor in self._task.returns)
         return golden + sum(tensor.bytes(shape) for tensor in self._task.inputs)
-
-    def _some(self, names: Sequence[str], most: int) -> list[str]:
-        """`most` of `names` (two at least), drawn where no kernel can foresee it."""
-        return secrets.SystemRandom().sample(names, min(len(names), max(2, most)))
 
     def _timed(self, shape: Shape) -> Case:
         """A set of the first distribution; those that are alike share a study of the reference's sensitivity."""
@@ -142,3 +171,10 @@ class Bank:
 def _conclusive(cases: Sequence[Case]) -> list[Case]:
     """Those by which something can be said of at least one output."""
     return [case for case in cases if not all(envelope.inconclusive for envelope in case.envelopes)]
+
+
+def _one_of_each_first(cases: Iterable[Case], kinds: Sequence[str]) -> list[Case]:
+    """`cases` with one of each of `kinds` in front."""
+    rest = list(cases)
+    first = [found for kind in kinds for found in [case for case in rest if case.distribution == kind][:1]]
+    return [*first, *(case for case in rest if not any(case is one for one in first))]

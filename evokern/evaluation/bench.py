@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from math import ceil
+from random import Random
 from statistics import median
 
 import numpy
@@ -21,6 +22,7 @@ from evokern.evaluation.bank import Bank
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Slot
+from evokern.evaluation.mixture import PER_WINDOW, SHARED, Mix, drawn_checks, spread, turns
 from evokern.evaluation.rig import Artefact, Rig, Worker
 from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
 from evokern.evaluation.worker import CHECK, TIME, Fallen
@@ -30,6 +32,8 @@ from evokern.task import Shape, Task, shape_label
 
 DRAWN_SHAPES, DRAWS = 3, 9
 """So many shapes are checked beyond those declared, of so many that are tried."""
+TRUSTED = "trusted"
+"""The name of a worker whose kernel is ours."""
 MOST_PROCESSES = len(STUDENT_95) + 1
 """Of one candidate at one shape against one rival."""
 LEAST_TIMEOUT_NS, TRUSTED_TIMEOUT_NS = 2_000_000_000, 60_000_000_000
@@ -54,6 +58,12 @@ class Bench:
         self._allowed_ns: dict[str, float] = {}
         self._timed = {shape_label(shape) for shape in timed}
         self._overhead_ns = rig.overhead_ns() if rig.timed else 0.0
+        self.draw: Random = secrets.SystemRandom()
+        """Of what no kernel may foresee: places, orders, who starts first."""
+
+    def is_trusted(self, worker: Worker) -> bool:
+        """Whether `worker` runs PyTorch or a kernel of ours. Every output of any other kernel is compared."""
+        return worker.name == TRUSTED or worker.name in self.rig.kinds
 
     def _drawn(self) -> Iterator[Shape]:
         """Shapes that nobody declared or foresees, where the reference works and its results are finite."""
@@ -80,7 +90,8 @@ class Bench:
 
         They are `DUELS` at least then, since the interval over fewer is of little use.
         """
-        most = max(1, self.bank.capacity(shape) // plan.count - 1)  # a process's first pair warms it up
+        room = self.bank.capacity(shape) // plan.count  # of windows; the first pair warms a process up
+        most = max(1, room - 1 - (SHARED.least if plan.count > 1 else 0))
         wanted = plan.pairs * processes
         if wanted > processes * most:
             processes = min(MOST_PROCESSES, max(DUELS, ceil(wanted / most)))
@@ -121,9 +132,17 @@ class Bench:
         self._go(worker, slots, [case], "prepare", None, timeout_ns)
 
     def alone(self, worker: Worker, shape: Shape, calls: int = 1) -> float:
-        """Median time of a few single calls of a trusted worker, in nanoseconds."""
-        case, slots = next(self.bank.sets(shape, 1)), self._slots[shape_label(shape)][:1]
-        return median(self._go(worker, slots, [case], TIME, None) for _ in range(calls))
+        """Median time of a few single calls, in nanoseconds.
+
+        Raises:
+            Fallen: it is no trusted worker, and an output is wrong.
+        """
+        slots, tally = self._slots[shape_label(shape)][:1], None if self.is_trusted(worker) else Tally()
+        cases = cycle(self.bank.sets(shape, 1)) if tally is None else self.bank.sets(shape, calls)
+        took = [self._go(worker, slots, [case], TIME, tally) for case in islice(cases, calls)]
+        if tally is not None:
+            _refute(worker, tally)
+        return median(took)
 
     def runner(self, name: str, artefact: Artefact) -> Worker:
         """A fresh process with a kernel in it.
@@ -133,44 +152,66 @@ class Bench:
         """
         return self.rig.runner(name, artefact)
 
-    def duel(self, candidate: Worker, rival: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
-        """Pairs of windows at `shape`, ABBA, one `Pairs` at a time; the candidate's outputs go into `tally`.
+    def others(self, shape: Shape, plan: Plan, mix: Mix) -> list[list[Case]]:
+        """The cases of each window that is checked only, beside those of `plan` that count."""
+        in_one, least = min(plan.count, PER_WINDOW), min(mix.least, len(self.bank.other_kinds))
+        wanted = in_one * drawn_checks(ceil(least / in_one), plan.pairs + plan.warms_up, self.draw)
+        cases = self.bank.others(shape, wanted, mix)
+        return spread(cases, ceil(len(cases) / in_one))
 
-        Ends early when the input sets run out, since no candidate's process meets a set twice. Without a tally both
-        sides are trusted, and a few sets go round. A pair in which the device was slowed down does not count.
+    def duel(
+        self,
+        candidate: Worker,
+        rival: Worker,
+        shape: Shape,
+        plan: Plan,
+        tally: Tally,
+        others: Sequence[Sequence[Case]] = (),
+    ) -> Iterator[Pairs]:
+        """Pairs of windows at `shape`, one `Pairs` at a time, in an order that is drawn (mixture.py).
+
+        Every output of every kernel is compared, whichever side it is; the candidate's go into `tally`. A kernel's
+        process meets no input set twice: there are fewer pairs where the sets run out. Where both sides are trusted,
+        nothing is compared, and a few sets go round. A pair in which the device was slowed down does not count.
+
+        Args:
+            others: the cases of windows that are checked only (`Bench.others`).
 
         Raises:
-            Fallen: one of the two crashed or hung, an output of the candidate is wrong, or no pair counts.
+            Fallen: one of the two crashed or hung, an output of a kernel is wrong, or no pair counts.
         """
         slots = self._slots[shape_label(shape)]
-        fresh = (plan.pairs + plan.warms_up) * plan.count
-        cases = (
-            self.bank.sets(shape, fresh)
-            if tally is not None
-            else cycle(self.bank.sets(shape, LEAST_PAIRS + plan.count))
-        )
+        tallies = {worker: own for worker, own in ((rival, Tally()), (candidate, tally)) if not self.is_trusted(worker)}
+        fills = [plan.count - len(cases) for cases in others]
+        wanted = (plan.pairs + plan.warms_up) * plan.count + sum(fills)
+        few = LEAST_PAIRS + plan.count
+        sets = self.bank.sets(shape, wanted) if tallies else cycle(self.bank.sets(shape, few))
+        filled = [[*cases, *islice(sets, fill)] for cases, fill in zip(others, fills, strict=True)]
+        checked = [self.draw.sample(batch, plan.count) for batch in filled if len(batch) == plan.count]
         first = int(self.rng.integers(0, len(slots) - plan.count + 1))
         chosen = slots[first : first + plan.count]  # another place each time, and fresh content at the same addresses
         self._overhead_ns = self.rig.overhead_ns()
-        disturbed, found = "", 0
-        for turn in range(-1 if plan.warms_up else 0, plan.pairs):
-            batch = list(islice(cases, plan.count))
+        disturbed, found, is_warm = "", 0, not plan.warms_up
+        for turn in turns(plan.pairs + plan.warms_up, len(checked), self.draw):
+            batch = list(islice(sets, plan.count)) if turn.counts else checked.pop()
             if len(batch) < plan.count:
-                return
+                continue  # the sets ran out; what is to be checked is checked all the same
             self._get_ready((candidate, rival), chosen)
             times: dict[Worker, float] = {}
-            for worker in (candidate, rival) if turn % 2 == 0 else (rival, candidate):
-                checks = tally if worker is candidate else None
-                times[worker] = self._go(worker, chosen, batch, TIME, checks, staged=bool(times)) / plan.count
-            if tally is not None:
-                _refute(candidate, tally)
+            for worker in (rival, candidate) if turn.swapped else (candidate, rival):
+                staged = bool(times)
+                times[worker] = self._go(worker, chosen, batch, TIME, tallies.get(worker), staged=staged) / plan.count
+            for worker, own in tallies.items():
+                _refute(worker, own)
             if disturbance := self.rig.disturbance():
                 disturbed = disturbed or disturbance
                 continue
-            warm = turn >= 0  # the first pair warms both up
-            if warm or times[rival] < HOPELESS * times[candidate]:
+            if not turn.counts:
+                continue
+            if is_warm or times[rival] < HOPELESS * times[candidate]:
                 found += 1
                 yield Pairs((times[candidate],), (times[rival],))
+            is_warm = True  # the first pair warms both up
         if disturbed and not found:
             reason = f"the device was slowed down in every pair: {disturbed}"
             raise Fallen(candidate.name, Status.INCONCLUSIVE, Evidence(TIME, reason, shape=shape))

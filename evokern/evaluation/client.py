@@ -20,7 +20,7 @@ from evokern.errors import EvokernError
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
 from evokern.evaluation.sandbox import inherited
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity
+from evokern.outcome import Evaluation, Fidelity, Withdrawal
 from evokern.settings import EvaluationSettings
 from evokern.task import Task
 
@@ -48,6 +48,7 @@ class Judge:
         """
         confinement.demand(compiler.launcher(), evaluation.trust_kernels)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the judge
+        self._withdrawals: tuple[Withdrawal, ...] = ()
         self._process = self._start()
         try:
             reply = self._ask(Open(task, evaluation, backend, yardstick))
@@ -67,7 +68,13 @@ class Judge:
         reply = self._ask(Evaluate(kernel, fidelity, holder))
         if not isinstance(reply, Judged):
             raise EvokernError(f"the judge answered {type(reply).__name__} where Judged was expected")
+        self._withdrawals += reply.withdrawals
         return reply.evaluation
+
+    def withdrawals(self) -> tuple[Withdrawal, ...]:
+        """As `protocols.Withdrawing` says."""
+        found, self._withdrawals = self._withdrawals, ()
+        return found
 
     @property
     def process_id(self) -> int:

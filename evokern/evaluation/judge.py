@@ -29,22 +29,23 @@ from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
-from evokern.evaluation.rivals import CANDIDATE, ITSELF, PACEMAKER, YARDSTICK, Rivals
+from evokern.evaluation.rivals import CANDIDATE, ITSELF, Rivals
 from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import (
-    DUEL_PAIRS,
-    DUELS,
-    LONG_DUEL_PAIRS,
-    Pairs,
-    Plan,
-    decided,
-    derived,
-    noise_floor,
-    speedup,
-)
+from evokern.evaluation.timing import Pairs, Plan, derived, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, PROFILE, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.outcome import (
+    HOLDER,
+    PROFILE,
+    YARDSTICK,
+    Evaluation,
+    Evidence,
+    Fidelity,
+    Measurement,
+    Speedup,
+    Status,
+    Withdrawal,
+)
 from evokern.protocols import Backend, DeviceBackend, StrictBackend
 from evokern.registry import discover
 from evokern.settings import EvaluationSettings
@@ -54,6 +55,14 @@ INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""
 MOST_LISTED_CHARS = 256 << 10
 """Of a listing, as the archive keeps it."""
+
+
+class Refuted(Exception):
+    """A candidate fell by its own fault; `tally` is what was found out before."""
+
+    def __init__(self, fall: Fallen, tally: Tally) -> None:
+        super().__init__(str(fall))
+        self.fall, self.tally = fall, tally
 
 
 class Judge:
@@ -77,7 +86,7 @@ class Judge:
         with ExitStack() as undo:
             if self.timed:
                 self.roofline = Roofline(self.task, self.settings.cache, self.rig)
-                self.rivals = Rivals(self.bench, self.settings, yardstick)
+                self.rivals = Rivals(self.bench, self.settings, opening.yardstick, yardstick)
                 self.meetings = Meetings(self.bench, self.rivals)
                 undo.callback(self.rivals.close)
             for shape in self.bench.checked:
@@ -100,15 +109,11 @@ class Judge:
             status, evidence = Status.COMPILE_FAILED, [artefact]
         else:
             try:
-                measurements = self._judge(kernel, artefact, fidelity, tally)
-                if fidelity is Fidelity.CONFIRM and holder is not None:
-                    measurements = tuple(self._against(holder, artefact, one, tally) for one in measurements)
-                for one in measurements if fidelity is Fidelity.CONFIRM else ():
-                    self.rivals.pace(artefact, one)
-            except Fallen as fall:
-                if fall.worker != CANDIDATE:
-                    raise
-                status = fall.status
+                tally, measurements = self._measured(kernel, artefact, fidelity, holder)
+                evidence = tally.evidence
+            except Refuted as refuted:
+                tally, fall = refuted.tally, refuted.fall
+                status, evidence = fall.status, tally.evidence
                 evidence += [fall.evidence] if fall.evidence not in evidence else []
         is_told = fidelity > Fidelity.SCREEN or not self.timed  # screens must stay cheap
         if status is Status.PASSED and is_told and not isinstance(artefact, Evidence):
@@ -124,6 +129,13 @@ class Judge:
             measurements,
             time.perf_counter() - started,
         )
+
+    def withdrawals(self) -> tuple[Withdrawal, ...]:
+        """The kernels that fell as rivals since this was asked before."""
+        found = tuple(self.rivals.fallen) if self.timed else ()
+        if found:
+            self.rivals.fallen.clear()
+        return found
 
     def close(self) -> None:
         """Ends every process."""
@@ -149,6 +161,30 @@ class Judge:
             Evidence(PROFILE, self.roofline.share(one.shape, one.latency_ns), shape=one.shape) for one in known
         ]
 
+    def _measured(
+        self, kernel: Kernel, artefact: Artefact, fidelity: Fidelity, holder: Kernel | None
+    ) -> tuple[Tally, tuple[Measurement, ...]]:
+        """What is found out about a kernel, from the start again where a rival fell: that one is met no more.
+
+        Raises:
+            Refuted: by its own fault.
+            Fallen: PyTorch, without which nothing can be measured.
+        """
+        while True:
+            tally = Tally()
+            try:
+                measured = self._judge(kernel, artefact, fidelity, tally)
+                if fidelity is Fidelity.CONFIRM and holder is not None:
+                    measured = self._against(holder, artefact, measured, tally)
+                for one in measured if fidelity is Fidelity.CONFIRM else ():
+                    self.rivals.pace(kernel, artefact, one)
+                return tally, measured
+            except Fallen as fall:
+                if fall.worker == CANDIDATE:
+                    raise Refuted(fall, tally) from fall
+                if not (self.timed and self.rivals.fell(fall)):
+                    raise
+
     def _without_rivals(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
         """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
         for shape in self.bench.checked:
@@ -165,16 +201,17 @@ class Judge:
         bank, task = self.bench.bank, self.task
         with self._builds(kernel, fidelity), self.bench.runner(CANDIDATE, artefact) as worker:
             if fidelity is Fidelity.CHAMPION:
-                shapes = (*self.bench.checked, *task.time, *task.held_out)
-                self.bench.check(worker, ((shape, bank.fresh(shape)) for shape in shapes), tally, not self.timed)
+                fresh = ((shape, bank.fresh(shape)) for shape in self.bench.checked)
+                self.bench.check(worker, fresh, tally, not self.timed)
+                for shape in (*task.time, *task.held_out):
+                    bank.renew_others(shape)
             else:
                 checks = [(shape, bank.checks(shape)) for shape in self.bench.checked]
                 self.bench.check(worker, checks, tally, not self.timed)
             if not self.timed:
                 return ()
             if fidelity is Fidelity.SCREEN:
-                return tuple(self._screen(artefact, shape, tally, worker) for shape in task.time)
-            self.bench.check(worker, ((shape, bank.stress(shape)) for shape in task.time), tally)
+                return tuple(self._measure(artefact, shape, fidelity, tally, worker) for shape in task.time)
         steadiness.demand(self.bench, kernel, fidelity)
         measured = [self._measure(artefact, shape, fidelity, tally) for shape in task.time]
         for shape in task.held_out if fidelity is Fidelity.CHAMPION else ():
@@ -196,16 +233,6 @@ class Judge:
                     for stops_at in steadiness.strictness(fidelity):
                         pool.submit(self.backend.compile_strictly, kernel, self.task, stops_at)
             yield
-
-    def _screen(self, artefact: Artefact, shape: Shape, tally: Tally, worker: Worker) -> Measurement:
-        """A first look; if the pacemaker fell, no more than a candidate, again in a process that saw nothing."""
-        try:
-            return self._measure(artefact, shape, Fidelity.SCREEN, tally, worker)
-        except Fallen as fall:
-            if fall.worker != PACEMAKER:
-                raise
-            self.rivals.dismiss(shape)
-            return self._measure(artefact, shape, Fidelity.SCREEN, tally)
 
     def _measure(
         self,
@@ -241,36 +268,36 @@ class Judge:
                 several |= self.meetings.meet(artefact, {name: plan}, shape, processes, tally)
                 if (evidence := self._too_fast(several[name], shape, plan)) is not None:
                     raise Fallen(CANDIDATE, Status.CHEATED, evidence)
-            speedups.append(speedup(name, several[name], self.bench.rng))
+            speedups.append(speedup(rivals.baseline(name, shape), several[name], self.bench.rng))
             candidate_ns += speedups[-1].candidate_samples_ns
         first = speedups[0]
         if champion:
             floor = noise_floor(several[ITSELF], self.bench.rng)
         else:
             floor = rivals.floor(artefact, shape, first_plan)
-            speedups += [derived(first, bridge) for bridge in rivals.over(first.baseline, shape)]
+            speedups += [derived(first, bridge) for bridge in rivals.over(next(iter(plans)), shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)
         contention = self.meetings.contention if worker is None else None
         return Measurement(shape, *conditions, latency_ns, tuple(speedups), floor, held_out, contention)
 
-    def _against(self, holder: Kernel, artefact: Artefact, measured: Measurement, tally: Tally) -> Measurement:
-        """`measured` with the candidate's speed-up over `holder`; without, when the holder fell this time."""
-        other_artefact, shape = self.rig.artefact(holder), measured.shape
-        if isinstance(other_artefact, Evidence):
+    def _against(
+        self, holder: Kernel, artefact: Artefact, measured: tuple[Measurement, ...], tally: Tally
+    ) -> tuple[Measurement, ...]:
+        """`measured` with the candidate's speed-ups over `holder`; without, when the holder falls."""
+        other = self.rig.artefact(holder)
+        if isinstance(other, Evidence):
             return measured
-        least = self.bench.plan(shape, measured.latency_ns, 0.0)
-        few = replace(least, pairs=DUEL_PAIRS if least.warms_up else LONG_DUEL_PAIRS)
-        several: list[Pairs] = []
-        while len(several) < DUELS and not decided(several):
-            try:
-                with self.bench.runner(CANDIDATE, artefact) as own, self.bench.runner(HOLDER, other_artefact) as other:
-                    several.append(sum(self.bench.duel(own, other, shape, few, tally), Pairs()))
-            except Fallen as fall:
-                if fall.worker == HOLDER:
-                    return measured
+        try:
+            return tuple(
+                replace(one, speedups=(*one.speedups, self.meetings.duel(artefact, other, one, tally)))
+                for one in measured
+            )
+        except Fallen as fall:
+            if fall.worker != HOLDER:
                 raise
-        return replace(measured, speedups=(*measured.speedups, speedup(HOLDER, several, self.bench.rng)))
+            self.rivals.withdraw(holder, fall)
+            return measured
 
     def _too_fast(self, several: Sequence[Pairs], shape: Shape, plan: Plan) -> Evidence | None:
         """What is impossible about the candidate's times, if anything is."""
@@ -324,7 +351,8 @@ def serve(requests: int, replies: int) -> None:
                     outgoing.write(REPLY.dump_json(Opened(judge.baselines)) + b"\n")
                 elif judge is not None:
                     evaluation = judge.evaluate(request.kernel, request.fidelity, request.holder)
-                    outgoing.write(REPLY.dump_json(Judged(evaluation)) + b"\n")
+                    answer = Judged(evaluation, judge.withdrawals())
+                    outgoing.write(REPLY.dump_json(answer) + b"\n")
         except EvokernError as error:
             outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
         except Fallen as fall:

@@ -1,17 +1,33 @@
-"""In how many processes a candidate meets its rivals, and in which order."""
+"""In how many processes a candidate meets its rivals, and in which order.
+
+A rival that is a kernel is a fresh process each time, as its candidate is, and which of the two starts first is drawn:
+neither age nor number tells a kernel which of the two it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from math import exp, log
 from statistics import fmean
 
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
+from evokern.evaluation.mixture import SCREEN, SHARED, WHOLE
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.rivals import CANDIDATE, ITSELF, YARDSTICK, Rivals
-from evokern.evaluation.timing import Pairs, Plan, half_width
+from evokern.evaluation.rivals import CANDIDATE, ITSELF, Rivals
+from evokern.evaluation.timing import (
+    DUEL_PAIRS,
+    DUELS,
+    LONG_DUEL_PAIRS,
+    Pairs,
+    Plan,
+    decided,
+    half_width,
+    speedup,
+)
+from evokern.outcome import HOLDER, YARDSTICK, Measurement, Speedup
 from evokern.task import Shape
 
 LOOSE, TIMES_MORE = 0.03, 2
@@ -54,6 +70,25 @@ class Meetings:
                 self._take_turns(found, artefact, again, shape, tally)
         return found
 
+    def duel(self, artefact: Artefact, holder: Artefact, measured: Measurement, tally: Tally) -> Speedup:
+        """The candidate's speed-up over the kernel that leads, from pairs of fresh processes.
+
+        Raises:
+            Fallen: one of them, as `CANDIDATE` or `HOLDER`.
+        """
+        shape, bench = measured.shape, self._bench
+        least = bench.plan(shape, measured.latency_ns, 0.0)
+        few = replace(least, pairs=DUEL_PAIRS if least.warms_up else LONG_DUEL_PAIRS)
+        several: list[Pairs] = []
+        while len(several) < DUELS and not decided(several):
+            starts = bench.draw.sample([(CANDIDATE, artefact), (HOLDER, holder)], 2)
+            with ExitStack() as stack:
+                workers = {name: stack.enter_context(bench.runner(name, made)) for name, made in starts}
+                others = bench.others(shape, few, SHARED)
+                pairs = bench.duel(workers[CANDIDATE], workers[HOLDER], shape, few, tally, others)
+                several.append(sum(pairs, Pairs()))
+        return speedup(HOLDER, several, bench.rng)
+
     def _take_turns(
         self, found: Met, artefact: Artefact, rounds: Mapping[str, tuple[int, Plan]], shape: Shape, tally: Tally
     ) -> None:
@@ -67,27 +102,29 @@ class Meetings:
                     found[name].append(self._in_fresh(artefact, name, shape, plan, times > 1, tally))
 
     def _glanced(self, worker: Worker, rival: str, shape: Shape, plan: Plan, tally: Tally) -> Pairs:
-        found = Pairs()
-        for pair in self._bench.duel(worker, self._rivals.worker(rival, shape), shape, plan, tally):
-            found += pair
-            if found.clearly_slow:
-                break
+        found, others = Pairs(), self._bench.others(shape, plan, SCREEN)
+        with self._rivals.opponent(rival, shape) as other:
+            for pair in self._bench.duel(worker, other, shape, plan, tally, others):
+                found += pair
+                if found.clearly_slow:
+                    break
         return found
 
     def _in_fresh(
         self, artefact: Artefact, rival: str, shape: Shape, plan: Plan, is_one_of_many: bool, tally: Tally
     ) -> Pairs:
-        """`plan` in a fresh process; the other side is one, too, if it is a kernel and there are many."""
+        """`plan` in a fresh process."""
+        others = self._bench.others(shape, plan, SHARED if is_one_of_many else WHOLE)
         with ExitStack() as stack:
-            own = stack.enter_context(self._bench.runner(CANDIDATE, artefact))
-            if rival == ITSELF:
-                other = stack.enter_context(self._bench.runner(CANDIDATE, artefact))
-                return self._noted(self._bench.duel(own, other, shape, plan, None))
-            if is_one_of_many and rival == YARDSTICK:
-                other = stack.enter_context(self._rivals.fresh_yardstick())
-            else:
-                other = self._rivals.worker(rival, shape)
-            return self._noted(self._bench.duel(own, other, shape, plan, tally))
+            starts: dict[str, Callable[[], AbstractContextManager[Worker]]] = {
+                CANDIDATE: lambda: self._bench.runner(CANDIDATE, artefact),
+                rival: lambda: (
+                    self._bench.runner(CANDIDATE, artefact) if rival == ITSELF else self._rivals.opponent(rival, shape)
+                ),
+            }
+            order = self._bench.draw.sample(list(starts), len(starts))
+            workers = {name: stack.enter_context(starts[name]()) for name in order}
+            return self._noted(self._bench.duel(workers[CANDIDATE], workers[rival], shape, plan, tally, others))
 
     def _noted(self, duel: Iterator[Pairs]) -> Pairs:
         """All pairs of `duel`; how contended the device was is read after each."""

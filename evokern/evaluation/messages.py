@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import ConfigDict, TypeAdapter
 
 from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity
+from evokern.outcome import Evaluation, Fidelity, Withdrawal
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task
 
@@ -55,6 +55,8 @@ class Judged:
     """Judge to engine: the answer to `Evaluate`."""
 
     evaluation: Evaluation
+    withdrawals: tuple[Withdrawal, ...] = ()
+    """Of kernels that fell as rivals meanwhile."""
 
 
 @dataclass(frozen=True)

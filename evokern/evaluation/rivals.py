@@ -2,12 +2,15 @@
 
 In a search, candidates meet one of them only, and what that one is worth against the others is measured here
 once. A confirmed kernel that is faster takes over: the pacemaker. Every rival is frozen except in its own windows.
+PyTorch is trusted and has one process for all candidates. A rival that is a kernel is trusted no more than a candidate:
+it has a fresh process for each of them, and its outputs are compared like theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from math import log
 from statistics import median
@@ -17,6 +20,7 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
+from evokern.evaluation.mixture import SHARED
 from evokern.evaluation.rig import Artefact, Worker
 from evokern.evaluation.timing import (
     LEAST_PAIRS,
@@ -28,7 +32,8 @@ from evokern.evaluation.timing import (
     speedup,
 )
 from evokern.evaluation.worker import Fallen
-from evokern.outcome import HOLDER, Measurement, Speedup
+from evokern.kernel import Kernel
+from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Measurement, Speedup, Status, Withdrawal, paced_by
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, shape_label
 
@@ -42,7 +47,7 @@ PACEMAKER_ADVANTAGE = 1.25
 """How many times faster a confirmed kernel must be than the kernel that candidates meet so far to take over from it."""
 PEER_ADVANTAGE = 0.5
 """The same, than PyTorch. Chosen, not derived: neighbours disturb PyTorch more than a kernel on some tasks only."""
-CANDIDATE, YARDSTICK, PACEMAKER, EAGER = "candidate", "yardstick", "pacemaker", "eager"
+CANDIDATE, EAGER = "candidate", "eager"
 ITSELF = "itself"
 """A second process of the candidate, as a rival: what the noise floor of a champion is measured against."""
 
@@ -51,7 +56,8 @@ ITSELF = "itself"
 class Pacemaker:
     """A confirmed kernel that candidates are screened against at one shape."""
 
-    worker: Worker
+    kernel: Kernel
+    artefact: Artefact
     call_ns: float
     over: tuple[Speedup, ...]
     """Itself against every other rival, when it was confirmed."""
@@ -60,13 +66,17 @@ class Pacemaker:
 class Rivals:
     """Owned by the judge; `close` kills every process."""
 
-    def __init__(self, bench: Bench, settings: EvaluationSettings, yardstick: Artefact | None) -> None:
+    def __init__(
+        self, bench: Bench, settings: EvaluationSettings, seed: Kernel | None, yardstick: Artefact | None
+    ) -> None:
         """Spawns the baselines, so that they import PyTorch while the judge prepares its bank.
 
         Args:
-            yardstick: the yardstick's artefact; None when there is none.
+            seed: the kernel that is the yardstick; None when there is none.
+            yardstick: its artefact.
         """
         self._bench, self._settings, self.yardstick = bench, settings, yardstick
+        self._seed = seed
         self._workers = {kind: self._started(kind) for kind in bench.rig.kinds}
         self._notes = {
             kind: CompileNotes(kind, bench.rig, bench.task, settings.compile_cap_s) for kind in bench.rig.kinds
@@ -75,12 +85,17 @@ class Rivals:
         self._over: dict[str, tuple[Speedup, ...]] = {}
         self._floors: dict[tuple[str, Plan], float] = {}
         self._pace: dict[str, Pacemaker] = {}
+        self._met: dict[str, Kernel] = {}
+        """Whose the rival's process is that was started last, by the rival's name."""
+        self.fallen: list[Withdrawal] = []
+        """Kernels that nobody meets any more, which the search is to be told."""
 
     def open(self) -> tuple[Baseline, ...]:
         """Measures each baseline at each timed shape, and the yardstick against each.
 
         Raises:
-            Fallen: eager PyTorch or the yardstick fails, or the yardstick is wrong.
+            Fallen: eager PyTorch fails, or the yardstick is wrong in the checks. One that falls only where it is timed
+                is met no more.
         """
         for kind in self._bench.rig.kinds:
             self._workers[kind].load(IMPORT_TIMEOUT_NS)
@@ -88,13 +103,16 @@ class Rivals:
             for kind in self._bench.rig.kinds:
                 self._prepare(kind, shape)
         if self.yardstick is not None:
-            yardstick = self._workers[YARDSTICK] = self.fresh_yardstick()
-            checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.checked]
-            self._bench.check(yardstick, checks, Tally())
+            with self._bench.runner(YARDSTICK, self.yardstick) as yardstick:
+                checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.checked]
+                self._bench.check(yardstick, checks, Tally())
         for shape in self._bench.task.time:
-            if self.yardstick is not None:
-                self._learn_yardstick(shape)
-            self._over[shape_label(shape)] = self._bridge(shape)
+            try:
+                self._join(shape)
+            except Fallen as fall:
+                if not self.fell(fall):
+                    raise
+                self._join(shape)
         return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in self._bench.rig.kinds)
 
     def meet(self, shape: Shape) -> None:
@@ -108,7 +126,7 @@ class Rivals:
         """The rival that candidates of a search meet at `shape`."""
         return PACEMAKER if shape_label(shape) in self._pace else self.names(shape)[0]
 
-    def pace(self, artefact: Artefact, measured: Measurement) -> None:
+    def pace(self, kernel: Kernel, artefact: Artefact, measured: Measurement) -> None:
         """Makes a kernel that was just confirmed the pacemaker at a shape, if it is faster than whom candidates meet.
 
         It suffers from neighbours what candidates suffer: readings of one candidate over a kernel like itself lie 2 to
@@ -119,18 +137,44 @@ class Rivals:
         advantage = PACEMAKER_ADVANTAGE if met in (YARDSTICK, PACEMAKER) else PEER_ADVANTAGE
         if measured.latency_ns * advantage > self.call_ns(met, shape):
             return
-        try:
-            worker = self._bench.runner(PACEMAKER, artefact)
-        except Fallen:
-            return
-        self.dismiss(shape)
         over = tuple(one for one in measured.speedups if one.baseline != HOLDER)
-        self._pace[shape_label(shape)] = Pacemaker(worker, measured.latency_ns, over)
+        self._pace[shape_label(shape)] = Pacemaker(kernel, artefact, measured.latency_ns, over)
 
     def dismiss(self, shape: Shape) -> None:
         """Goes back to the rivals that were there at first."""
-        if (old := self._pace.pop(shape_label(shape), None)) is not None:
-            old.worker.close()
+        self._pace.pop(shape_label(shape), None)
+
+    def fell(self, fall: Fallen) -> bool:
+        """Withdraws the rival that `fall` is about; False for PyTorch, which nothing replaces."""
+        kernel = self._met.get(fall.worker)
+        if kernel is None or fall.status is Status.INCONCLUSIVE:
+            return False
+        self.withdraw(kernel, fall)
+        return True
+
+    def withdraw(self, kernel: Kernel, fall: Fallen) -> None:
+        """Nobody meets `kernel` any more: as a rival it crashed, hung, or computed something wrong.
+
+        What the yardstick was the bridge between is measured again.
+        """
+        reason = f"as {fall.worker}, {fall.status.value}: {fall.evidence.reason}"
+        self.fallen.append(Withdrawal(kernel, replace(fall.evidence, reason=reason)))
+        for label in [label for label, pacemaker in self._pace.items() if pacemaker.kernel == kernel]:
+            del self._pace[label]
+        if kernel != self._seed:
+            return
+        self._seed = self.yardstick = None
+        self._call_ns = {key: took for key, took in self._call_ns.items() if key[0] != YARDSTICK}
+        for label, pacemaker in self._pace.items():
+            over = tuple(one for one in pacemaker.over if one.baseline != YARDSTICK)
+            self._pace[label] = replace(pacemaker, over=over)
+        for shape in self._bench.task.time:
+            if shape_label(shape) in self._over:
+                self._over[shape_label(shape)] = self._bridge(shape)
+
+    def baseline(self, name: str, shape: Shape) -> str:
+        """What a `Speedup` calls the rival."""
+        return paced_by(self._pace[shape_label(shape)].kernel) if name == PACEMAKER else name
 
     def names(self, shape: Shape) -> list[str]:
         """Every rival at `shape` but the pacemaker; the first is the one that candidates meet where there is none.
@@ -152,8 +196,23 @@ class Rivals:
             self.call_ns(known, shape) for known in self.names(shape)
         )
 
-    def worker(self, name: str, shape: Shape) -> Worker:
-        return self._pace[shape_label(shape)].worker if name == PACEMAKER else self._workers[name]
+    @contextmanager
+    def opponent(self, name: str, shape: Shape) -> Iterator[Worker]:
+        """Whoever is the rival: PyTorch's one process, or a fresh one of a kernel.
+
+        Raises:
+            Fallen: the kernel does not load this time.
+        """
+        if name in self._workers:
+            yield self._workers[name]
+            return
+        artefact = self._pace[shape_label(shape)].artefact if name == PACEMAKER else self.yardstick
+        kernel = self._pace[shape_label(shape)].kernel if name == PACEMAKER else self._seed
+        assert artefact is not None
+        assert kernel is not None
+        self._met[name] = kernel
+        with self._bench.runner(name, artefact) as fresh:
+            yield fresh
 
     def over(self, name: str, shape: Shape) -> tuple[Speedup, ...]:
         """A rival over each other one at `shape`, by way of the first of `names`."""
@@ -163,24 +222,25 @@ class Rivals:
         back = [inverted(one) for one in bridge if one.baseline == name]
         return tuple(derived(back[0], one) for one in bridge if one.baseline != name) if back else bridge
 
-    def fresh_yardstick(self) -> Worker:
-        """A new process with the yardstick in it; the caller closes it."""
-        assert self.yardstick is not None
-        return self._bench.runner(YARDSTICK, self.yardstick)
-
     def floor(self, artefact: Artefact, shape: Shape, plan: Plan) -> float:
         """The noise floor of `plan`: a kernel against a second process of itself; measured with the first that asks."""
         key = (shape_label(shape), plan)
         if key not in self._floors:
             bench = self._bench
             with bench.runner(CANDIDATE, artefact) as one, bench.runner(CANDIDATE, artefact) as other:
-                same = sum(bench.duel(one, other, shape, plan, None), Pairs())
+                same = sum(bench.duel(one, other, shape, plan, Tally(), bench.others(shape, plan, SHARED)), Pairs())
             self._floors[key] = noise_floor([same], bench.rng)
         return self._floors[key]
 
     def close(self) -> None:
-        for worker in (*self._workers.values(), *(one.worker for one in self._pace.values())):
+        for worker in self._workers.values():
             worker.close()
+
+    def _join(self, shape: Shape) -> None:
+        """Measures what candidates meet at `shape` against the rest."""
+        if self.yardstick is not None:
+            self._learn_yardstick(shape)
+        self._over[shape_label(shape)] = self._bridge(shape)
 
     def _started(self, kind: str) -> Worker:
         return self._bench.rig.baseline(kind)
@@ -251,11 +311,14 @@ class Rivals:
         slower_ns = max(self.call_ns(met, shape), self.call_ns(name, shape))
         spent = self._bench.plan(shape, slower_ns, self._settings.confirm_ms)
         plan = Plan(max(LEAST_PAIRS, spent.pairs), spent.count)
-        pairs = sum(self._bench.duel(self._workers[met], self._workers[name], shape, plan, None), Pairs())
+        with self.opponent(met, shape) as own, self.opponent(name, shape) as other:
+            others = self._bench.others(shape, plan, SHARED) if YARDSTICK in (met, name) else ()
+            pairs = sum(self._bench.duel(own, other, shape, plan, Tally(), others), Pairs())
         return speedup(name, [pairs], self._bench.rng)
 
     def _learn_yardstick(self, shape: Shape) -> None:
-        call_ns = self._bench.alone(self._workers[YARDSTICK], shape, calls=3)
+        with self.opponent(YARDSTICK, shape) as worker:
+            call_ns = self._bench.alone(worker, shape, calls=3)
         self._learn(YARDSTICK, shape, call_ns)
 
     def _learn(self, name: str, shape: Shape, call_ns: float) -> None:

@@ -29,12 +29,11 @@ import numpy
 
 from evokern.backends.cpp import Cpp
 from evokern.evaluation.client import Judge
-from evokern.evaluation.rivals import YARDSTICK
 from evokern.kernel import Kernel
 from evokern.limits import device_limits
 from evokern.lite import lite_space
 from evokern.machine import usable_cores
-from evokern.outcome import Fidelity
+from evokern.outcome import YARDSTICK, Fidelity
 from evokern.point import at
 from evokern.report import figures
 from evokern.settings import Settings, load

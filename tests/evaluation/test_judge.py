@@ -272,14 +272,14 @@ def test_remembering_results_by_address_is_wrong(judge: Judge) -> None:
     assert evaluation.evidence[0].shape == TASK.time[0]
 
 
-def test_a_kernel_that_is_right_on_tame_rows_only_does_not_become_a_new_best(judge: Judge) -> None:
+def test_a_kernel_that_is_right_on_tame_rows_only_is_refused_by_every_screen(judge: Judge) -> None:
     tame = edited("squares += double(x[m * N + n]) * x[m * N + n]", "squares += TAME(double(x[m * N + n]))")
     tame = "#define TAME(value) (N < 1024 ? value * value : std::min(value * value, 64.0))\n" + tame
-    assert screened(judge, tame).status is Status.PASSED
-    evaluation = judge.evaluate(Kernel(tame), Fidelity.CONFIRM)
-    assert evaluation.status is Status.WRONG
-    assert evaluation.evidence[0].shape == TASK.time[0]
-    assert "inputs: normal" not in evaluation.evidence[0].detail
+    for fidelity in (Fidelity.SCREEN, Fidelity.SCREEN, Fidelity.SCREEN, Fidelity.CONFIRM, Fidelity.CHAMPION):
+        evaluation = judge.evaluate(Kernel(tame), fidelity)
+        assert evaluation.status is Status.WRONG
+        assert evaluation.evidence[0].shape == TASK.time[0]
+        assert "inputs: normal" not in evaluation.evidence[0].detail
 
 
 def test_a_kernel_that_does_not_compile_is_answered_with_the_compilers_words(judge: Judge) -> None:

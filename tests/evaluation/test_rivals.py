@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 import torch
 
-from evokern.evaluation import meetings, rivals
+from evokern.evaluation import bank, meetings, rivals
 from evokern.evaluation.correctness import Tally
+from evokern.evaluation.golden import Case
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.rivals import CANDIDATE, PACEMAKER, YARDSTICK
+from evokern.evaluation.rivals import CANDIDATE
 from evokern.evaluation.timing import Pairs, Plan
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Evidence, Fidelity, Speedup, Status
+from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Evaluation, Evidence, Fidelity, Speedup, Status, paced_by
 from evokern.task import Shape
 from tests.evaluation.test_judge import HONEST, SETTINGS, TASK
 
@@ -39,8 +40,13 @@ def opened() -> Iterator[Judge]:
 
 
 @pytest.fixture
-def judge(opened: Judge) -> Judge:
-    opened.rivals.dismiss(TASK.time[0])
+def judge(opened: Judge, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    known = opened.rivals
+    known.dismiss(TASK.time[0])
+    known.fallen.clear()
+    for name in ("_seed", "yardstick", "_call_ns", "_over"):  # which are as they were once the test is over
+        monkeypatch.setattr(known, name, getattr(known, name))
+    monkeypatch.setattr(known, "_over", dict(known._over))
     return opened
 
 
@@ -52,41 +58,50 @@ def met(evaluation: Evaluation, but: str = "") -> Speedup:
 
 
 def test_a_confirmed_kernel_that_is_faster_sets_the_pace_of_screens_only(judge: Judge) -> None:
-    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
+    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != paced_by(FAST)
     own = judge.evaluate(FAST, Fidelity.CONFIRM, FAST)
     assert met(own, HOLDER).baseline == "eager"
     after = judge.evaluate(FAST, Fidelity.SCREEN)
-    assert met(after).baseline == PACEMAKER
+    assert met(after).baseline == paced_by(FAST)
     over = {one.baseline: one.ratio for one in own.measurements[0].speedups if one.baseline != HOLDER}
     for baseline, ratio in over.items():
         assert after.speedup(baseline) == pytest.approx(met(after).ratio * ratio)
-    assert {one.baseline for one in after.measurements[0].speedups} == {PACEMAKER, *over}
+    assert {one.baseline for one in after.measurements[0].speedups} == {paced_by(FAST), *over}
     confirmed = judge.evaluate(FAST, Fidelity.CONFIRM)
     assert met(confirmed).baseline == "eager"
-    assert PACEMAKER not in {one.baseline for one in confirmed.measurements[0].speedups}
+    assert paced_by(FAST) not in {one.baseline for one in confirmed.measurements[0].speedups}
 
 
 def test_one_that_is_not_faster_does_not(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "PACEMAKER_ADVANTAGE", float("inf"))
     monkeypatch.setattr(rivals, "PEER_ADVANTAGE", float("inf"))
     judge.evaluate(FAST, Fidelity.CONFIRM)
-    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
+    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != paced_by(FAST)
 
 
 def test_when_the_pacemaker_falls_candidates_meet_whom_they_met_before_in_a_process_that_has_seen_nothing(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judge.evaluate(FAST, Fidelity.CONFIRM)
-    worker = judge.rivals.worker(PACEMAKER, TASK.time[0])
-    os.kill(worker._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
     monkeypatch.setattr(judge.rivals, "floor", lambda *_: 0.0)  # which starts processes of its own
     start, started = judge.bench.runner, []
-    monkeypatch.setattr(judge.bench, "runner", lambda name, artefact: started.append(name) or start(name, artefact))
-    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
-    assert started == [CANDIDATE, CANDIDATE]
+
+    def runner(name: str, artefact: Artefact) -> Worker:
+        started.append(name)
+        worker = start(name, artefact)
+        if name == PACEMAKER:
+            os.kill(worker._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        return worker
+
+    monkeypatch.setattr(judge.bench, "runner", runner)
+    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != paced_by(FAST)
+    assert started == [CANDIDATE, PACEMAKER, CANDIDATE]
+    (withdrawal,) = judge.withdrawals()
+    assert withdrawal.kernel == FAST
+    assert "as pacemaker, crashed" in withdrawal.evidence.reason
 
 
-def test_a_kernel_that_does_not_load_again_is_no_pacemaker_and_no_error(
+def test_a_kernel_that_does_not_load_again_is_a_pacemaker_no_more_and_no_error(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = judge.bench.runner
@@ -98,7 +113,8 @@ def test_a_kernel_that_does_not_load_again_is_no_pacemaker_and_no_error(
 
     monkeypatch.setattr(judge.bench, "runner", runner)
     assert judge.evaluate(FAST, Fidelity.CONFIRM).status is Status.PASSED
-    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != PACEMAKER
+    assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != paced_by(FAST)
+    assert [one.kernel for one in judge.withdrawals()] == [FAST]
 
 
 def test_a_baseline_that_looked_slow_at_first_is_met_once_it_is_known_to_be_the_faster(
@@ -121,11 +137,14 @@ def test_a_baseline_that_looked_slow_at_first_is_met_once_it_is_known_to_be_the_
 def met_by_a_champion(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The rivals of `FAST` at the timed shape, process by process."""
     monkeypatch.setattr(rivals, "FAR", float("inf"))
+    monkeypatch.setattr(bank, "SETS_S", 1e9)  # a slow machine makes fewer sets, which more processes share
     duel, others = judge.bench.duel, []
 
-    def noted(own: Worker, other: Worker, shape: Shape, plan: Plan, tally: Tally | None) -> Iterator[Pairs]:
+    def noted(
+        own: Worker, other: Worker, shape: Shape, plan: Plan, tally: Tally, mixed: Sequence[Sequence[Case]] = ()
+    ) -> Iterator[Pairs]:
         others.append((other.name, shape))
-        return duel(own, other, shape, plan, tally)
+        return duel(own, other, shape, plan, tally, mixed)
 
     monkeypatch.setattr(judge.bench, "duel", noted)
     evaluation = judge.evaluate(FAST, Fidelity.CHAMPION)

@@ -44,7 +44,7 @@ def test_a_search_meets_the_yardstick_on_the_card_until_a_kernel_sets_the_pace(
     monkeypatch.setattr(rivals, "PEER_ADVANTAGE", 0)
     judged("honest", Fidelity.CONFIRM)
     (measured,) = judged("honest", Fidelity.SCREEN).measurements
-    assert {over.baseline for over in measured.speedups} == {"pacemaker", "eager"}
+    assert {over.baseline.split()[0] for over in measured.speedups} == {"pacemaker", "eager"}
 
 
 @pytest.mark.parametrize(
