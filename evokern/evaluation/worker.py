@@ -61,6 +61,10 @@ class Worker:
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
         self._watched = Watched(self._process.pid, -1, 0)
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a process that will load a kernel."""
         self._process.limit(address_space)
