@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+WAKING_NS = 100_000
+"""Time for which a thread may wait for its core without having lost it to anybody."""
 _LOAD = Path("/proc/loadavg")
 
 
@@ -57,5 +59,9 @@ def waited_ns(process: int) -> dict[int, int]:
 
 
 def lost_ns(before: dict[int, int], after: dict[int, int]) -> int:
-    """What the thread that waited longest lost between two readings: the others wait for it at the end at least."""
-    return max((now - before.get(thread, 0) for thread, now in after.items()), default=0)
+    """What the thread that waited longest lost between two readings: the others wait for it at the end at least.
+
+    Whoever is woken waits for a moment on a quiet machine, too; a busy process keeps a core for milliseconds.
+    """
+    longest = max((now - before.get(thread, 0) for thread, now in after.items()), default=0)
+    return max(0, longest - WAKING_NS)
