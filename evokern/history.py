@@ -129,9 +129,10 @@ _TYPES = dict.fromkeys(_INTEGERS, "int64") | dict.fromkeys(_FLOATS, "float64")
 
 def _row(candidate: Candidate) -> tuple[object, ...]:
     child, counted = candidate.child, candidate.evaluation
-    passed = candidate.speedup is not None
+    doubts = counted.doubts if counted else ()
+    passed = candidate.speedup is not None and not doubts
     numbers = (
-        candidate.speedup,
+        candidate.speedup if passed else None,  # a figure that the machine did not allow is none
         counted.speedup("eager") if counted and passed else None,
         counted.rms_error if counted else None,
         counted.max_error if counted else None,
@@ -143,7 +144,7 @@ def _row(candidate: Candidate) -> tuple[object, ...]:
         counted.fidelity.name.lower() if counted else None,
         " -> ".join(map(str, child.recipe.steps)),
         tuple(parent.id for parent in child.parents),
-        "; ".join(f"{piece.stage}: {piece.reason}" for piece in candidate.evidence),
+        "; ".join(f"{piece.stage}: {piece.reason}" for piece in (*candidate.evidence, *doubts)),
         child.idea,
         child.kernel.source,
     )

@@ -11,6 +11,8 @@ from evokern.task import Shape
 
 PROFILE = "profile"
 """As the stage of an `Evidence`: what explains a kernel's speed (`Backend.profile`), which no failure is."""
+DOUBT = "inconclusive"
+"""The same: why a speed-up of a kernel that passed is no figure, since the machine did not allow one."""
 YARDSTICK, PACEMAKER = "yardstick", "pacemaker"
 """The same: the first seed, and the confirmed kernel that candidates are screened against. The judge adds to the
 latter which kernel it was (`paced_by`), and the search makes the candidate's id of it."""
@@ -155,6 +157,15 @@ class Evaluation:
         """What explains the speed, a fact each; of kernels that passed, and were not only screened."""
         return tuple(one for one in self.evidence if one.stage == PROFILE)
 
+    @property
+    def doubts(self) -> tuple[Evidence, ...]:
+        """Why the speed-ups at the timed shapes are inconclusive; empty when they are figures.
+
+        The search goes on with what they say; nobody else is told them as figures.
+        """
+        held_out = [one.shape for one in self.measurements if one.held_out]
+        return tuple(one for one in self.evidence if one.stage == DOUBT and one.shape not in held_out)
+
     def speedup(self, baseline: str = "best") -> float | None:
         """Geometric mean over the timed (not held-out) shapes; None when it was not timed against `baseline`."""
         found = [measurement.over(baseline) for measurement in self.measurements if not measurement.held_out]
@@ -221,7 +232,7 @@ class Candidate:
         if (refusal := self.refusal) is not None:
             return (refusal.evidence,) if refusal.evidence is not None else ()
         judged = self.evaluation.evidence if self.evaluation else ()
-        return tuple(one for one in judged if one.stage != PROFILE)
+        return tuple(one for one in judged if one.stage not in (PROFILE, DOUBT))
 
     @property
     def speedup(self) -> float | None:

@@ -88,7 +88,7 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
     parts = (
         baselines_text(baselines),
         "\n".join(map(claim_line, champions)),
-        timings(measurements) if measurements else "",
+        timings(measurements, champion.evaluations[-1].doubts) if champion and measurements else "",
         front_report.text(front(history), width()),
         f"spent: {account}" if account else "",
         f"archive: {archive}",

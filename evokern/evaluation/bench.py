@@ -19,6 +19,7 @@ import numpy
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs, shapes
 from evokern.evaluation.bank import Bank
+from evokern.evaluation.busy import Conditions, lost_ns, runnable_others
 from evokern.evaluation.correctness import Tally, examine
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Slot
@@ -167,6 +168,7 @@ class Bench:
         plan: Plan,
         tally: Tally,
         others: Sequence[Sequence[Case]] = (),
+        met: Conditions | None = None,
     ) -> Iterator[Pairs]:
         """Pairs of windows at `shape`, one `Pairs` at a time, in an order that is drawn (mixture.py).
 
@@ -176,6 +178,7 @@ class Bench:
 
         Args:
             others: the cases of windows that are checked only (`Bench.others`).
+            met: gathers under which conditions the pairs that count were measured.
 
         Raises:
             Fallen: one of the two crashed or hung, an output of a kernel is wrong, or no pair counts.
@@ -198,9 +201,11 @@ class Bench:
                 continue  # the sets ran out; what is to be checked is checked all the same
             self._get_ready((candidate, rival), chosen)
             times: dict[Worker, float] = {}
+            lost: dict[Worker, int] = {}
             for worker in (rival, candidate) if turn.swapped else (candidate, rival):
-                staged = bool(times)
+                before, staged = self.rig.waited_ns(worker) if met is not None else {}, bool(times)
                 times[worker] = self._go(worker, chosen, batch, TIME, tallies.get(worker), staged=staged) / plan.count
+                lost[worker] = lost_ns(before, self.rig.waited_ns(worker)) if met is not None else 0
             for worker, own in tallies.items():
                 _refute(worker, own)
             if disturbance := self.rig.disturbance():
@@ -208,6 +213,9 @@ class Bench:
                 continue
             if not turn.counts:
                 continue
+            if met is not None and is_warm:
+                sides = [(times[side] * plan.count, float(lost[side])) for side in (candidate, rival)]
+                met.add(sides[0], sides[1], runnable_others())
             if is_warm or times[rival] < HOPELESS * times[candidate]:
                 found += 1
                 yield Pairs((times[candidate],), (times[rival],))

@@ -11,7 +11,7 @@ from statistics import median
 import torch
 
 from evokern.backends.cpp import RUNNER, compile_native
-from evokern.evaluation import baseline, bindings
+from evokern.evaluation import alike, baseline, bindings, busy, rig
 from evokern.evaluation.memory import Board
 from evokern.evaluation.neighbours import Neighbours
 from evokern.evaluation.rig import Artefact, Programs
@@ -113,6 +113,13 @@ class CpuRig:
     def read_bandwidth(self) -> float:
         size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))
         return bindings.read_bandwidth(size, self.cores, SWEEPS_NS)
+
+    def alike(self, shape: Shape, work: float) -> Artefact | None:
+        made = self.artefact(alike.kernel(self.task, self._backend.signature(self.task), shape, work))
+        return None if isinstance(made, Evidence) else made
+
+    def waited_ns(self, worker: rig.Worker) -> dict[int, int]:
+        return busy.waited_ns(worker.process_id) if isinstance(worker, Worker) else {}
 
     def disturbance(self) -> str:
         return ""  # a processor that slows down does so for both sides of a pair

@@ -29,12 +29,13 @@ from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
-from evokern.evaluation.rivals import CANDIDATE, ITSELF, Rivals
+from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import Pairs, Plan, derived, noise_floor, speedup
 from evokern.evaluation.worker import Fallen
 from evokern.kernel import Kernel
 from evokern.outcome import (
+    DOUBT,
     HOLDER,
     PROFILE,
     YARDSTICK,
@@ -83,6 +84,8 @@ class Judge:
         if isinstance(yardstick, Evidence):
             raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
         self.bench = Bench(self.task, self.settings, self.rig)
+        self._doubts: list[Evidence] = []
+        """About what is measured of the kernel that is being judged."""
         with ExitStack() as undo:
             if self.timed:
                 self.roofline = Roofline(self.task, self.settings.cache, self.rig)
@@ -110,7 +113,7 @@ class Judge:
         else:
             try:
                 tally, measurements = self._measured(kernel, artefact, fidelity, holder)
-                evidence = tally.evidence
+                evidence = [*tally.evidence, *self._doubts]
             except Refuted as refuted:
                 tally, fall = refuted.tally, refuted.fall
                 status, evidence = fall.status, tally.evidence
@@ -172,6 +175,7 @@ class Judge:
         """
         while True:
             tally = Tally()
+            self._doubts = []
             try:
                 measured = self._judge(kernel, artefact, fidelity, tally)
                 if fidelity is Fidelity.CONFIRM and holder is not None:
@@ -261,8 +265,10 @@ class Judge:
         if worker is not None:
             several = self.meetings.glance(worker, plans, shape, tally)
         else:
-            met = plans | ({ITSELF: first_plan} if champion else {})
-            several = self.meetings.meet(artefact, met, shape, processes, tally)
+            met = plans | ({ALIKE: first_plan} if champion else {})
+            several, doubts = self.meetings.meet_surely(artefact, met, shape, processes, tally)
+            for name, why in doubts.items():
+                self._doubts.append(Evidence(DOUBT, f"over {name}: {why}", shape=shape))
         for name, plan in plans.items():
             if self._too_fast(several[name], shape, plan) is not None:
                 several |= self.meetings.meet(artefact, {name: plan}, shape, processes, tally)
@@ -272,9 +278,9 @@ class Judge:
             candidate_ns += speedups[-1].candidate_samples_ns
         first = speedups[0]
         if champion:
-            floor = noise_floor(several[ITSELF], self.bench.rng)
+            floor = noise_floor(several[ALIKE], self.bench.rng)
         else:
-            floor = rivals.floor(artefact, shape, first_plan)
+            floor = rivals.floor(shape, first_plan)
             speedups += [derived(first, bridge) for bridge in rivals.over(next(iter(plans)), shape)]
         floor = max(floor, first.high / first.ratio - 1, first.ratio / first.low - 1)
         latency_ns, conditions = median(candidate_ns), (self.settings.cache, self.rig.threads)

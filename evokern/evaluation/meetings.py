@@ -6,6 +6,7 @@ neither age nor number tells a kernel which of the two it is.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -13,10 +14,12 @@ from math import exp, log
 from statistics import fmean
 
 from evokern.evaluation.bench import Bench
+from evokern.evaluation.busy import Conditions
 from evokern.evaluation.correctness import Tally
+from evokern.evaluation.doubt import doubt
 from evokern.evaluation.mixture import SCREEN, SHARED, WHOLE
 from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.rivals import CANDIDATE, ITSELF, Rivals
+from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
 from evokern.evaluation.timing import (
     DUEL_PAIRS,
     DUELS,
@@ -34,6 +37,9 @@ LOOSE, TIMES_MORE = 0.03, 2
 """A champion whose interval over the faster PyTorch is wider than that on one side meets it as often again, twice at
 most."""
 
+AGAIN = 1
+"""Times that a rival is met again over whom the machine allowed no figure."""
+
 Met = dict[str, list[Pairs]]
 """Rival → what was measured in each process."""
 
@@ -44,6 +50,8 @@ class Meetings:
     def __init__(self, bench: Bench, rivals: Rivals) -> None:
         self._bench, self._rivals = bench, rivals
         self._readings: list[float] = []
+        self.conditions: dict[str, Conditions] = {}
+        """By rival, of the last `meet`."""
 
     @property
     def contention(self) -> float | None:
@@ -61,7 +69,7 @@ class Meetings:
             for name, plan in plans.items()
         }
         found: Met = {name: [] for name in plans}
-        self._readings = []
+        self._readings, self.conditions = [], {}
         self._take_turns(found, artefact, rounds, shape, tally)
         faster = next((name for name in self._rivals.names(shape) if name != YARDSTICK), "")
         again = {name: one for name, one in rounds.items() if name == faster and one[0] > 1}
@@ -69,6 +77,31 @@ class Meetings:
             if half_width(found[faster], self._bench.rng) > LOOSE:
                 self._take_turns(found, artefact, again, shape, tally)
         return found
+
+    def meet_surely(
+        self, artefact: Artefact, plans: Mapping[str, Plan], shape: Shape, processes: int, tally: Tally
+    ) -> tuple[Met, dict[str, str]]:
+        """As `meet`; whom the machine allowed no figure over is met again.
+
+        Returns:
+            What was measured, and, by rival, why it says nothing all the same.
+        """
+        found = self.meet(artefact, plans, shape, processes, tally)
+        doubts = self._doubts(found, shape)
+        for _ in range(AGAIN):
+            if again := {name: plans[name] for name in doubts}:
+                anew = self.meet(artefact, again, shape, processes, tally)
+                found, doubts = found | anew, self._doubts(anew, shape)
+        return found, doubts
+
+    def _doubts(self, found: Met, shape: Shape) -> dict[str, str]:
+        cores, doubts = len(os.sched_getaffinity(0)), {}
+        for name, several in found.items():
+            if name != ALIKE:
+                over = speedup(name, several, self._bench.rng)
+                drift = self._rivals.drift(name, shape, over.baseline_latency_ns)
+                doubts[name] = doubt(over, several, self.conditions.get(name, Conditions()), cores, drift)
+        return {name: why for name, why in doubts.items() if why}
 
     def duel(self, artefact: Artefact, holder: Artefact, measured: Measurement, tally: Tally) -> Speedup:
         """The candidate's speed-up over the kernel that leads, from pairs of fresh processes.
@@ -113,18 +146,19 @@ class Meetings:
     def _in_fresh(
         self, artefact: Artefact, rival: str, shape: Shape, plan: Plan, is_one_of_many: bool, tally: Tally
     ) -> Pairs:
-        """`plan` in a fresh process."""
+        """`plan` in a fresh process; for `ALIKE` in two of a kernel of ours."""
+        if rival == ALIKE:
+            return self._rivals.alike(shape, plan)
         others = self._bench.others(shape, plan, SHARED if is_one_of_many else WHOLE)
         with ExitStack() as stack:
             starts: dict[str, Callable[[], AbstractContextManager[Worker]]] = {
                 CANDIDATE: lambda: self._bench.runner(CANDIDATE, artefact),
-                rival: lambda: (
-                    self._bench.runner(CANDIDATE, artefact) if rival == ITSELF else self._rivals.opponent(rival, shape)
-                ),
+                rival: lambda: self._rivals.opponent(rival, shape),
             }
             order = self._bench.draw.sample(list(starts), len(starts))
             workers = {name: stack.enter_context(starts[name]()) for name in order}
-            return self._noted(self._bench.duel(workers[CANDIDATE], workers[rival], shape, plan, tally, others))
+            met = self.conditions.setdefault(rival, Conditions())
+            return self._noted(self._bench.duel(workers[CANDIDATE], workers[rival], shape, plan, tally, others, met))
 
     def _noted(self, duel: Iterator[Pairs]) -> Pairs:
         """All pairs of `duel`; how contended the device was is read after each."""

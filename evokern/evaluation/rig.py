@@ -177,6 +177,14 @@ class Rig(Protocol):
         """Ends processes of its own."""
         ...
 
+    def alike(self, shape: Shape, work: float) -> Artefact | None:
+        """A kernel of ours (alike.py); None where two processes of eager PyTorch stand in for it."""
+        ...
+
+    def waited_ns(self, worker: Worker) -> dict[int, int]:
+        """How long each thread of a worker has waited for a core so far; empty where nobody knows."""
+        ...
+
     def disturbance(self) -> str:
         """What slowed the device down since this was asked before; empty when nothing did."""
         ...

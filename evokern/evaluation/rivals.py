@@ -9,14 +9,15 @@ it has a fresh process for each of them, and its outputs are compared like their
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from math import log
 from statistics import median
 
+from evokern.evaluation.alike import work_for
 from evokern.evaluation.baseline import IMPORT_TIMEOUT_NS, CompileNotes
-from evokern.evaluation.bench import Bench
+from evokern.evaluation.bench import TRUSTED, Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
@@ -48,8 +49,8 @@ PACEMAKER_ADVANTAGE = 1.25
 PEER_ADVANTAGE = 0.5
 """The same, than PyTorch. Chosen, not derived: neighbours disturb PyTorch more than a kernel on some tasks only."""
 CANDIDATE, EAGER = "candidate", "eager"
-ITSELF = "itself"
-"""A second process of the candidate, as a rival: what the noise floor of a champion is measured against."""
+ALIKE = "alike"
+"""As a rival: two processes of a kernel of ours, beside which a champion is measured, for its noise floor."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ class Rivals:
         self._call_ns: dict[tuple[str, str], float] = {}
         self._over: dict[str, tuple[Speedup, ...]] = {}
         self._floors: dict[tuple[str, Plan], float] = {}
+        self._ours: dict[str, Artefact | None] = {}
+        self._second: Worker | None = None
+        """A second process of eager PyTorch, where there is no kernel of ours."""
         self._pace: dict[str, Pacemaker] = {}
         self._met: dict[str, Kernel] = {}
         """Whose the rival's process is that was started last, by the rival's name."""
@@ -192,7 +196,7 @@ class Rivals:
 
     def is_far(self, name: str, shape: Shape) -> bool:
         """Whether the rival is so slow that nobody needs to know the ratio to it any closer than one process tells."""
-        return name != ITSELF and self.call_ns(name, shape) > FAR * min(
+        return name != ALIKE and self.call_ns(name, shape) > FAR * min(
             self.call_ns(known, shape) for known in self.names(shape)
         )
 
@@ -222,18 +226,44 @@ class Rivals:
         back = [inverted(one) for one in bridge if one.baseline == name]
         return tuple(derived(back[0], one) for one in bridge if one.baseline != name) if back else bridge
 
-    def floor(self, artefact: Artefact, shape: Shape, plan: Plan) -> float:
-        """The noise floor of `plan`: a kernel against a second process of itself; measured with the first that asks."""
+    def floor(self, shape: Shape, plan: Plan) -> float:
+        """The noise floor of `plan`: a kernel of ours against a second process of itself, once in a judge's life."""
         key = (shape_label(shape), plan)
         if key not in self._floors:
-            bench = self._bench
-            with bench.runner(CANDIDATE, artefact) as one, bench.runner(CANDIDATE, artefact) as other:
-                same = sum(bench.duel(one, other, shape, plan, Tally(), bench.others(shape, plan, SHARED)), Pairs())
-            self._floors[key] = noise_floor([same], bench.rng)
+            self._floors[key] = noise_floor([self.alike(shape, plan)], self._bench.rng)
         return self._floors[key]
 
+    def alike(self, shape: Shape, plan: Plan) -> Pairs:
+        """What two processes score that run the same: a kernel of ours, about as long as a call of the fastest rival.
+
+        No candidate has a part in it. Where there is no such kernel, they are two processes of eager PyTorch.
+        """
+        bench, artefact = self._bench, self._alike(shape)
+        with ExitStack() as stack:
+            if artefact is None:
+                if self._second is None:
+                    self._second = self._started(EAGER)
+                    self._second.load(IMPORT_TIMEOUT_NS)
+                bench.prepare(self._second, shape, None)
+                one, other = self._workers[EAGER], self._second
+            else:
+                one, other = (stack.enter_context(bench.runner(TRUSTED, artefact)) for _ in range(2))
+            return sum(bench.duel(one, other, shape, plan, Tally()), Pairs())
+
+    def _alike(self, shape: Shape) -> Artefact | None:
+        label, rig = shape_label(shape), self._bench.rig
+        if label not in self._ours:
+            once = rig.alike(shape, 1.0)
+            if once is not None:
+                with self._bench.runner(TRUSTED, once) as worker:
+                    once_ns = self._bench.alone(worker, shape, calls=5)
+                wanted_ns = min(self.call_ns(name, shape) for name in self.names(shape))
+                once = rig.alike(shape, work_for(wanted_ns, once_ns))
+            self._ours[label] = once
+        return self._ours[label]
+
     def close(self) -> None:
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), *([self._second] if self._second else [])):
             worker.close()
 
     def _join(self, shape: Shape) -> None:
@@ -274,16 +304,21 @@ class Rivals:
 
     def _drift(self, kind: str, shape: Shape, latency_ns: float) -> str:
         """What is unusual about the latency of a baseline, once it has been measured again."""
-        bench = self._bench
-        past = PastLatencies(
-            bench.rig.name, bench.task.hash, version("torch"), kind, shape, bench.rig.threads, bench.cache
-        )
+        bench, past = self._bench, self._past(kind, shape)
         again = (bench.alone(self._workers[kind], shape, calls=7) for _ in range(LOOKS))
         found = [past.drift(latency_ns)]
         while found[-1] and len(found) <= LOOKS:
             found.append(past.drift(next(again)))
         past.add(latency_ns)
         return found[0] if all(found) else ""
+
+    def drift(self, name: str, shape: Shape, latency_ns: float) -> str:
+        """How far a latency of PyTorch is from what it used to be here, in words; empty when it is not far."""
+        return self._past(name, shape).drift(latency_ns) if name in self._bench.rig.kinds else ""
+
+    def _past(self, kind: str, shape: Shape) -> PastLatencies:
+        rig, task = self._bench.rig, self._bench.task
+        return PastLatencies(rig.name, task.hash, version("torch"), kind, shape, rig.threads, self._bench.cache)
 
     def _bridge(self, shape: Shape) -> tuple[Speedup, ...]:
         """The rival that candidates meet against each other one: as many pairs as confirm a kernel.

@@ -62,6 +62,10 @@ class Worker:
         self._watched = Watched(self._process.pid, -1, 0, 0)
         self._cores, self._settled, self._prepared = tuple(cores), False, set[int]()
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a process that will load a kernel."""
         self._process.limit(address_space)

@@ -30,9 +30,10 @@ def text(evaluation: Evaluation) -> str:
     if evaluation.status is Status.PASSED and not evaluation.measurements:
         parts += ["speed     not measured: without a GPU this backend only tells right from wrong"]
     if evaluation.measurements:
-        parts += ["", timings(evaluation.measurements)]
+        parts += ["", timings(evaluation.measurements, evaluation.doubts)]
+        parts += ["", *doubts(evaluation)] if evaluation.doubts else []
         means = [f"{figures.ratio(figures.over(evaluation, name))} over {name}" for name in ("eager", "best")]
-        parts += ["", f"geometric mean over the timed shapes: {', '.join(means)}"]
+        parts += ["", f"geometric mean over the timed shapes: {', '.join(means)}{figures.best_of(evaluation)}"]
     parts += [f"profile   {figures.fact(one)}" for one in evaluation.profile]
     return "\n".join(parts)
 
@@ -53,8 +54,14 @@ def as_json(evaluation: Evaluation, baselines: tuple[Baseline, ...] = ()) -> str
     return TypeAdapter(Benchmark).dump_json(Benchmark(over_best, over_eager, baselines, evaluation), indent=2).decode()
 
 
-def timings(measurements: Sequence[Measurement]) -> str:
+def doubts(evaluation: Evaluation) -> list[str]:
+    """Why the speed-ups are no figures, a line each; none when they are."""
+    return [f"inconclusive  {figures.fact(one)}; measure again on a quiet machine" for one in evaluation.doubts]
+
+
+def timings(measurements: Sequence[Measurement], doubts: Sequence[Evidence] = ()) -> str:
     """A line a shape: latency, speed-up over each baseline, and how far off identical code may score."""
+    doubted = [one.shape for one in doubts]
     names = list(dict.fromkeys(speedup.baseline for one in measurements for speedup in one.speedups))
     over = (f"over {name} [95 %]" for name in names)
     headers = ("shape", "caches", "threads", "latency", *over, "noise floor", "contention", "")
@@ -64,7 +71,7 @@ def timings(measurements: Sequence[Measurement]) -> str:
             one.cache.value,
             str(one.threads),
             figures.latency(one.latency_ns),
-            *(_over(one, name) for name in names),
+            *(_over(one, name, one.shape in doubted) for name in names),
             f"+-{one.noise_floor:.1%}",
             figures.ratio(one.contention),
             "held out" if one.held_out else "",
@@ -79,9 +86,11 @@ def evidence_text(evidence: Sequence[Evidence]) -> str:
     return "\n".join(_one_evidence(one) for one in evidence)
 
 
-def _over(measurement: Measurement, baseline: str) -> str:
+def _over(measurement: Measurement, baseline: str, is_inconclusive: bool) -> str:
     speedup = measurement.over(baseline)
-    return str(figures.Ratio(speedup.ratio, speedup.low, speedup.high)) if speedup else figures.MISSING
+    if speedup is None:
+        return figures.MISSING
+    return str(figures.Ratio(speedup.ratio, speedup.low, speedup.high, is_inconclusive))
 
 
 def _one_evidence(evidence: Evidence) -> str:

@@ -10,6 +10,7 @@ from evokern.outcome import Evaluation, Evidence, Measurement
 from evokern.task import shape_label
 
 MISSING = "-"
+COMPILED = ("compile", "max-autotune")
 OTHER = 1.1
 """Two measurements whose contention differs by more were made on what counts as two machines."""
 
@@ -21,9 +22,12 @@ class Ratio:
     ratio: float
     low: float
     high: float
+    is_inconclusive: bool = False
+    """The machine did not allow a figure (`Evaluation.doubts`): `ratio` is none, and is not printed."""
 
     def __str__(self) -> str:
-        return f"{self.ratio:.2f}x [{self.low:.2f}, {self.high:.2f}]"
+        said = "inconclusive" if self.is_inconclusive else f"{self.ratio:.2f}x"
+        return f"{said} [{self.low:.2f}, {self.high:.2f}]"
 
 
 def over(evaluation: Evaluation, baseline: str) -> Ratio | None:
@@ -39,7 +43,17 @@ def over(evaluation: Evaluation, baseline: str) -> Ratio | None:
     centre = sum(log(speedup.ratio) for speedup in found) / count
     below = sqrt(sum(log(speedup.ratio / speedup.low) ** 2 for speedup in found)) / count
     above = sqrt(sum(log(speedup.high / speedup.ratio) ** 2 for speedup in found)) / count
-    return Ratio(exp(centre), exp(centre - below), exp(centre + above))
+    return Ratio(exp(centre), exp(centre - below), exp(centre + above), bool(evaluation.doubts))
+
+
+def best_of(evaluation: Evaluation) -> str:
+    """What `best` was, where it was not the fastest of eager and compiled PyTorch: `` (which is eager alone)``."""
+    timed = [one for one in evaluation.measurements if not one.held_out]
+    compiled = [any(over.baseline in COMPILED for over in one.speedups) for one in timed]
+    if not timed or all(compiled):
+        return ""
+    where = " at some shapes" if any(compiled) else ""
+    return f" (which is eager alone{where}: torch.compile took no part)"
 
 
 def contention(evaluation: Evaluation) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from evokern.lead import leader
 from evokern.outcome import Candidate, Evaluation, Status
 from evokern.report import figures
+from evokern.report.benchmark import doubts
 from evokern.report.recipe import short_recipe
 
 
@@ -38,7 +39,7 @@ class Standing:
             return "no kernel has passed yet"
         if not evaluation.measurements:
             return f"{self.best.id} leads untimed, error {figures.error(evaluation.rms_error)}"
-        ratios = [f"{figures.ratio(evaluation.speedup(name))} over {name}" for name in ("best", "eager")]
+        ratios = [f"{_in_short(evaluation, name)} over {name}" for name in ("best", "eager")]
         return f"{self.best.id} leads with {', '.join(ratios)}, error {figures.error(evaluation.rms_error)}"
 
 
@@ -60,7 +61,7 @@ def candidate_line(candidate: Candidate) -> str:
     evaluation = candidate.evaluation
     if candidate.speedup is not None and evaluation is not None:
         error = figures.error(evaluation.rms_error)
-        result = f"{figures.ratio(candidate.speedup)}, error {error}, {evaluation.fidelity.name.lower()}"
+        result = f"{_in_short(evaluation, 'best')}, error {error}, {evaluation.fidelity.name.lower()}"
     else:
         result = candidate.status.value if candidate.status else "not judged yet"
     why = f"  ({candidate.evidence[0].reason})" if candidate.evidence else ""
@@ -77,12 +78,21 @@ def claim_line(champion: Candidate) -> str:
         return (
             f"candidate {champion.id}: right again on fresh inputs, error {figures.error(again.rms_error)}; not timed"
         )
+    unsure = "".join(f"\n  {line}" for line in doubts(again))
     before = figures.ratio(figures.over(claimed, "best") if claimed else None)
     best, eager = (figures.ratio(figures.over(again, name)) for name in ("best", "eager"))
     return (
         f"candidate {champion.id}: claimed {before} over best; "
-        f"re-measured in fresh processes {best} over best, {eager} over eager{_other_neighbours(claimed, again)}"
+        f"re-measured in fresh processes {best} over best, {eager} over eager"
+        f"{figures.best_of(again)}{_other_neighbours(claimed, again)}{unsure}"
     )
+
+
+def _in_short(evaluation: Evaluation, baseline: str) -> str:
+    """The ratio without its interval; with it where there is no figure."""
+    if evaluation.doubts:
+        return figures.ratio(figures.over(evaluation, baseline))
+    return figures.ratio(evaluation.speedup(baseline))
 
 
 def _other_neighbours(claimed: Evaluation | None, again: Evaluation) -> str:

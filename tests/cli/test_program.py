@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ import pytest
 
 from evokern import machine
 from evokern.cli import main, overrides
-from evokern.outcome import Evaluation, Fidelity, Status
+from evokern.outcome import DOUBT, Evaluation, Evidence, Fidelity, Status
 from evokern.settings import Settings
 from tests.specimens import SEED, measured
 
@@ -102,6 +103,17 @@ def test_a_kernel_that_fails_its_check_is_exit_code_1(evokern: Evokern, judge: t
     code, text, _ = evokern("check", "copy.cpp", "copy.yaml")
     assert code == 1
     assert "wrong (1 of 9 cases" in text
+
+
+def test_a_speed_that_the_machine_did_not_allow_is_exit_code_3(evokern: Evokern, judge: type[Judge]):
+    verdict = judge.verdict
+    why = Evidence(DOUBT, "over eager: 9 threads of others want 2 cores", shape=verdict.measurements[0].shape)
+    judge.verdict = replace(verdict, evidence=(why,))
+    code, text, _ = evokern("check", "copy.cpp", "copy.yaml")
+    assert code == 3
+    assert "inconclusive [1.96, 2.04] over best" in text
+    assert "9 threads of others" in text
+    assert "2.00x" not in text
 
 
 def test_check_of_a_kernel_that_is_not_there(evokern: Evokern):

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from evokern.evaluation import bank, meetings, rivals
+from evokern.evaluation.bench import TRUSTED
+from evokern.evaluation.busy import Conditions
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.golden import Case
 from evokern.evaluation.judge import Judge
@@ -137,14 +139,21 @@ def test_a_baseline_that_looked_slow_at_first_is_met_once_it_is_known_to_be_the_
 def met_by_a_champion(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The rivals of `FAST` at the timed shape, process by process."""
     monkeypatch.setattr(rivals, "FAR", float("inf"))
+    monkeypatch.setattr(meetings, "AGAIN", 0)  # nor does how busy the machine is matter here
     monkeypatch.setattr(bank, "SETS_S", 1e9)  # a slow machine makes fewer sets, which more processes share
     duel, others = judge.bench.duel, []
 
     def noted(
-        own: Worker, other: Worker, shape: Shape, plan: Plan, tally: Tally, mixed: Sequence[Sequence[Case]] = ()
+        own: Worker,
+        other: Worker,
+        shape: Shape,
+        plan: Plan,
+        tally: Tally,
+        mixed: Sequence[Sequence[Case]] = (),
+        conditions: Conditions | None = None,
     ) -> Iterator[Pairs]:
         others.append((other.name, shape))
-        return duel(own, other, shape, plan, tally, mixed)
+        return duel(own, other, shape, plan, tally, mixed, conditions)
 
     monkeypatch.setattr(judge.bench, "duel", noted)
     evaluation = judge.evaluate(FAST, Fidelity.CHAMPION)
@@ -152,16 +161,18 @@ def met_by_a_champion(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> list[str
     return [name for name, at in others if at == TASK.time[0]]
 
 
-def test_a_champion_meets_its_rivals_and_itself_in_turn(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_champion_meets_its_rivals_in_turn_and_beside_a_kernel_of_ours(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(meetings, "LOOSE", float("inf"))
-    once = [*judge.rivals.names(TASK.time[0]), CANDIDATE]
+    once = [*judge.rivals.names(TASK.time[0]), TRUSTED]
     assert met_by_a_champion(judge, monkeypatch) == SETTINGS.champion_processes * once
 
 
 def test_pytorch_is_met_again_where_processes_do_not_agree(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(meetings, "LOOSE", 0.0)
     known = list(judge.rivals.names(TASK.time[0]))
-    first = SETTINGS.champion_processes * [*known, CANDIDATE]
+    first = SETTINGS.champion_processes * [*known, TRUSTED]
     faster = next(name for name in known if name != YARDSTICK)
     again = meetings.TIMES_MORE * SETTINGS.champion_processes * [faster]
     assert met_by_a_champion(judge, monkeypatch) == first + again

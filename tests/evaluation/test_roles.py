@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from evokern.evaluation import rivals
-from evokern.evaluation.bench import Bench
+from evokern.evaluation import alike, rivals
+from evokern.evaluation.bench import TRUSTED, Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.golden import Case
 from evokern.evaluation.judge import Judge
@@ -223,3 +223,33 @@ def test_which_side_starts_first_is_drawn(judge: Judge, monkeypatch: pytest.Monk
     for _ in range(20):
         judge.meetings._in_fresh(artefact, YARDSTICK, SHAPE, plan, True, Tally())
     assert {started[place] for place in range(0, 40, 2)} == {CANDIDATE, YARDSTICK}
+
+
+def test_no_candidate_sets_the_noise_floor(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge.rivals, "_floors", {})
+    start, started = judge.bench.runner, []
+
+    def runner(name: str, artefact: Artefact) -> Worker:
+        started.append((name, artefact))
+        return start(name, artefact)
+
+    monkeypatch.setattr(judge.bench, "runner", runner)
+    plan = judge.bench.plan(SHAPE, 1e6, 0.0)
+    floor = judge.rivals.floor(SHAPE, plan)
+    assert floor >= 0
+    assert {name for name, _ in started} == {TRUSTED}, "floors are what a kernel of ours scores against itself"
+    dithering = Kernel(before("if (calls++ % 2) for (volatile int i = 0; i < 3000000; ++i);", "static int calls;\n"))
+    passed(judge.evaluate(dithering, Fidelity.SCREEN))
+    assert judge.rivals.floor(SHAPE, plan) == floor
+
+
+def test_a_kernel_of_ours_takes_about_as_long_as_what_it_stands_in_for(judge: Judge) -> None:
+    short, long = (compiled(judge, alike.kernel(TASK, judge.backend.signature(TASK), SHAPE, work)) for work in (1, 64))
+    took = []
+    for artefact in (short, long):
+        with judge.bench.runner(TRUSTED, artefact) as worker:
+            took.append(judge.bench.alone(worker, SHAPE, calls=9))
+    assert took[1] > 8 * took[0]
+    assert alike.work_for(1e6, 1e6) == 1
+    assert alike.work_for(9e6, 1e6) == 8
+    assert alike.work_for(1e5, 1e6) == 0.125
