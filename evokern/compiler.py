@@ -42,6 +42,22 @@ SANITIZER_STARTS = 10
 """So often a process with a sanitizer in it is started: where the system happened to put other things into its
 place, it ends at once."""
 
+_BY_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended a process."""
+_SUPERVISOR = """
+exec 3<&0 </dev/null
+(
+    ulimit -S -t {soft_s}; ulimit -H -t {hard_s}; ulimit -v {memory_kib}; ulimit -f {file_blocks}; ulimit -c 0
+    exec "$@" 3<&-
+) & compiler=$!
+(read -r nothing <&3; kill -KILL 0) & watch=$!
+exec 3<&-
+wait $compiler; code=$?
+kill -KILL $watch; wait $watch
+exit $code
+"""
+"""Limits are set before the compiler is there: later would be too late for what the compiler starts."""
+
 _TELLING = {
     "gcc": (("-fdump-tree-vect-optimized-missed-note=remarks",), "remarks"),
     "clang": (("-Rpass=loop-vectorize", "-Rpass-missed=loop-vectorize", "-Rpass-analysis=loop-vectorize"), "words"),
@@ -228,21 +244,31 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
 
 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
-    """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails."""
-    limits = (
-        f"ulimit -S -t {CPU_LIMIT_S}; ulimit -H -t {CPU_LIMIT_S + 5}; ulimit -v {MEMORY_LIMIT_BYTES >> 10}; "
-        f"ulimit -f {output_limit_bytes >> 9}; ulimit -c 0"
-    )  # set by a shell before it becomes the compiler: later would be too late for what the compiler starts
-    with open(folder / "words", "w+b") as words:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", f'{limits}; exec "$@"', "sh", *command],
-            cwd=folder,
-            env={**machine.bare_environment(), "TMPDIR": str(folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
-            start_new_session=True,
-        )
+    """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails.
+
+    A shell starts it, sets its limits, and kills all that it started once this process is gone: then nobody holds the
+    pipe any more that the shell's second child reads from.
+    """
+    shell = _SUPERVISOR.format(
+        soft_s=CPU_LIMIT_S,
+        hard_s=CPU_LIMIT_S + 5,
+        memory_kib=MEMORY_LIMIT_BYTES >> 10,
+        file_blocks=output_limit_bytes >> 9,
+    )
+    watched, ours = os.pipe()
+    with open(folder / "words", "w+b") as words, open(ours, "wb"):
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", shell, "sh", *command],
+                cwd=folder,
+                env={**machine.bare_environment(), "TMPDIR": str(folder)},
+                stdin=watched,
+                stdout=words,
+                stderr=words,
+                start_new_session=True,
+            )
+        finally:
+            os.close(watched)
         try:
             code = process.wait(timeout=WALL_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -257,7 +283,7 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
         raise EvokernError(
             f"the compiler found no space left on the device; free some in {folder.parent} or set XDG_CACHE_HOME"
         )
-    if "CPU time limit" in said or code == -signal.SIGXCPU:
+    if "CPU time limit" in said or code - _BY_SIGNAL == signal.SIGXCPU:
         said = f"error: the compiler took more than {CPU_LIMIT_S} s of processor time\n{said}"
     return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from evokern import compiler
 from evokern.errors import EvokernError
 from evokern.outcome import Evidence
+from tests.processes import is_gone
 
 
 @pytest.fixture
@@ -77,6 +80,7 @@ def test_a_compiler_that_takes_too_long(prelude, pretend, monkeypatch):
 
 
 def test_a_compiler_that_burns_the_processor(prelude, pretend, monkeypatch):
+    compiler.launcher()  # takes more
     monkeypatch.setattr(compiler, "CPU_LIMIT_S", 1)
     pretend("while :; do :; done")
     evidence = build(prelude)
@@ -152,3 +156,28 @@ def test_a_precompiled_prelude_is_made_once_for_a_set_of_flags(prelude, monkeypa
     for flags in (("-O1",), ("-O1", "-mavx"), ("-O1", "-mavx2"), ("-O1",)):
         assert isinstance(compiler.shared_library(f"// {flags}\nint one() {{ return 1; }}\n", flags, prelude), Path)
     assert len(list((tmp_path / "cache").rglob("prelude-*/evokern.h.?ch"))) == 2
+
+
+def test_no_compiler_outlives_who_started_it(tmp_path):
+    """Neither the compiler nor what it started lives on after a SIGKILL to the process that waits for it."""
+    started = tmp_path / "started"
+    script = tmp_path / "c++"
+    words = ("#!/bin/sh", 'case "$1" in --version) exit;; esac', "sleep 600 &", f'echo "$$ $!" > {started}.new')
+    script.write_text("\n".join((*words, f"mv {started}.new {started}", "wait", "")))
+    script.chmod(0o755)
+    (tmp_path / "own.cpp").write_text("int main() {}\n")
+    code = """if True:
+        import pathlib, sys
+        from evokern import compiler
+        compiler.compile_native(pathlib.Path(sys.argv[1]), shared=False)
+    """
+    environment = {**os.environ, "CXX": str(script), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    engine = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "own.cpp")], env=environment)
+    while not started.exists():
+        assert engine.poll() is None
+        time.sleep(0.01)
+    engine.kill()
+    engine.wait()
+    for pid in started.read_text().split():
+        assert is_gone(int(pid))

@@ -29,6 +29,7 @@ __all__ = ["Baseline", "Judge"]
 PATIENCE_S = 1800
 """Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
 QUOTED_BYTES = 4096
+_TETHERED, _JUDGE = "evokern.evaluation.tethered", "evokern.evaluation.judge"
 
 
 class Judge:
@@ -102,7 +103,7 @@ class Judge:
         self._replies = os.fdopen(self_replies, "rb", buffering=0)
         try:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "evokern.evaluation.judge", str(requests), str(replies)],
+                [sys.executable, "-P", "-m", _TETHERED, str(os.getpid()), _JUDGE, str(requests), str(replies)],
                 stdin=subprocess.DEVNULL,
                 stdout=self._words,
                 stderr=self._words,

@@ -6,8 +6,6 @@ code is ever in this process, and it holds none of the engine's secrets.
 
 from __future__ import annotations
 
-import ctypes
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -379,7 +377,6 @@ def _complaint(fall: Fallen) -> str:
 
 
 if __name__ == "__main__":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: an engine that is killed takes its judge along
     hide()
     torch.set_grad_enabled(False)
     serve(int(sys.argv[1]), int(sys.argv[2]))
