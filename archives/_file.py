@@ -144,10 +144,20 @@ def _connected(path: Path, mode: str) -> Iterator[Database]:
         timeout=_BUSY_TIMEOUT_S,
         check_same_thread=False,  # the archive lets one thread at it at a time
     )
+    connection.text_factory = _text
+    connection.execute("PRAGMA trusted_schema = OFF")
     try:
         yield Database(connection, execute_plugins=False)
     finally:
         connection.close()
+
+
+def _text(stored: bytes) -> str | bytes:
+    """What is no UTF-8 stays bytes: it spoils the record that it belongs to instead of the whole answer."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _reading_mode(path: Path) -> str:
@@ -183,6 +193,7 @@ def _is_archive(path: Path, db: Database) -> bool:
         if tables or application_id:
             raise EvokernError(f"archive {path}: this SQLite file is not an evokern archive; it is left as it is")
         return False
+    _refuse_code(path, db)
     known = {script.stem for script in (Path(__file__).parent / "migrations").glob("*.sql")}
     newer = sorted({migration.name for migration in migrations.applied(db)} - known)
     if newer:
@@ -193,6 +204,23 @@ def _is_archive(path: Path, db: Database) -> bool:
             f"evokern {_version()}; upgrade with pip install -U evokern"
         )
     return True
+
+
+def _refuse_code(path: Path, db: Database) -> None:
+    """An archive is tables, and views that are asked for. What acts by itself was put there by somebody else.
+
+    Raises:
+        EvokernError: it has a trigger, a virtual table, or a view in the place of a table.
+    """
+    rows = db.conn.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    views = {"candidates", "front", "lineage", "steps", "timings", "answers", "run_members"}
+    for kind, name, sql in rows:
+        is_foreign = kind == "trigger" or (kind == "view" and name not in views)
+        if is_foreign or (kind == "table" and str(sql).lstrip().upper().startswith("CREATE VIRTUAL")):
+            raise EvokernError(
+                f"archive {path}: it holds {kind} {name}, which no evokern made and which may act when the file is "
+                f"used; if you made it, remove it: sqlite3 {path} 'DROP {kind.upper()} {name}'"
+            )
 
 
 def _version() -> str:

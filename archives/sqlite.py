@@ -37,6 +37,8 @@ class SQLiteArchive:
                 writes to it.
         """
         self.path = path
+        self._readonly = readonly
+        self._damage: _reading.Damage = {}
         self._turn = threading.RLock()  # answers of models are remembered by the threads that asked
         with ExitStack() as opened:
             if readonly:
@@ -82,26 +84,34 @@ class SQLiteArchive:
                 case Flawed():
                     return _paid.mark(db, record)
 
+    @property
+    def damage(self) -> dict[str, str]:
+        """What could not be read so far (``candidate 7``), and why; it was left out of every answer."""
+        return dict(self._damage)
+
     def runs(self) -> tuple[Run, ...]:
         """Every run, oldest first."""
         with self._transaction() as db:
-            return _reading.runs(db)
+            return _reading.runs(db, self._damage)
 
     def recall(self, run: int | None = None, through: int | None = None) -> History:
         """Run `run` (default: the latest), its ancestors included, up to generation `through` if given.
 
+        A record that can't be read is left out by those that only read; a search needs them all.
+
         Raises:
-            EvokernError: no such run.
+            EvokernError: no such run; or, where the archive is open for writing, a record in it is damaged.
         """
         limit = _NO_LIMIT if through is None else through
         with self._transaction() as db:
-            line = self._line(_reading.runs(db), run, limit)
-            generations = [_reading.generations(db, member.id, last) for member, last in line]
-            candidates = [
-                _reading.candidates(db, "children.run = ? AND children.generation <= ?", (member.id, last))
-                for member, last in line
-            ]
-        return History(line[-1][0], _joined(generations), _joined(candidates))
+            line = self._line(_reading.runs(db, self._damage), run, limit)
+            generations = [_reading.generations(db, member.id, last, self._damage) for member, last in line]
+            condition = "children.run = ? AND children.generation <= ?"
+            candidates = [_reading.candidates(db, condition, (member.id, last), self._damage) for member, last in line]
+        history = History(line[-1][0], _joined(generations), _joined(candidates))
+        if not self._readonly:
+            self._demand_whole(history)
+        return history
 
     def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
         """The paid-for log of run `run` (default: the latest), its ancestors included, oldest first.
@@ -110,21 +120,39 @@ class SQLiteArchive:
             EvokernError: no such run.
         """
         with self._transaction() as db:
-            line = self._line(_reading.runs(db), run, _NO_LIMIT)
-            return _joined(
-                [_paid.exchanges(db, "run = ? AND generation <= ?", (member.id, through)) for member, through in line]
-            )
+            line = self._line(_reading.runs(db, self._damage), run, _NO_LIMIT)
+            condition = "run = ? AND generation <= ?"
+            return _joined([_paid.exchanges(db, condition, (member.id, last), self._damage) for member, last in line])
 
     @contextmanager
     def _transaction(self) -> Iterator[Database]:
         with self._turn, _file.explained(self.path), self._db.atomic() as db:
             yield db
 
+    def _demand_whole(self, history: History) -> None:
+        """A search continues from everything that is known: what is missing would be judged and paid for again."""
+        known = {candidate.id for candidate in history.candidates}
+        for number, generation in enumerate(history.generations):
+            if generation.number != number:
+                self._damage.setdefault(f"generation {number}", "it is missing, while later ones are there")
+            if lost := {child for island in generation.islands for child in island} - known:
+                missing = ", ".join(map(str, sorted(lost)))
+                self._damage.setdefault(f"generation {number}", f"it names candidates that are missing: {missing}")
+        if self._damage:
+            raise EvokernError(
+                f"archive {self.path} is damaged, and a search can't continue from a part of it: {_told(self._damage)}."
+                " Restore a copy of the file; or keep the kernels that can still be read (`evokern front`, then "
+                f"`evokern show ID --source --archive {self.path}`) and begin a new search, in another archive, with "
+                "the best of them as its seed"
+            )
+
     def _line(self, runs: tuple[Run, ...], wanted: int | None, limit: int) -> list[tuple[Run, int]]:
         """The run and its ancestors, oldest first, each with the last of its generations that counts."""
         known = {run.id: run for run in runs}
         member = known.get(max(known, default=0) if wanted is None else wanted)
         if member is None:
+            if not known and self._damage:
+                raise EvokernError(f"archive {self.path}: no run in it can be read: {_told(self._damage)}")
             if not known:
                 raise EvokernError(
                     f"archive {self.path} holds no run yet; `evokern run TASK.yaml --archive {self.path}` makes one"
@@ -133,19 +161,26 @@ class SQLiteArchive:
         line = [(member, limit)]
         while member.parent is not None:
             limit = min(limit, member.branched_at or 0)
+            if member.parent not in known:
+                raise EvokernError(
+                    f"archive {self.path}: run {member.id} branched from run {member.parent}, which can't be read"
+                )
             member = known[member.parent]
             line.append((member, limit))
         return line[::-1]
 
     def _remember_run(self, db: Database, run: Run) -> int:
-        for known in _reading.runs(db):
+        for known in _reading.runs(db, {}):
             if replace(known, id=run.id) == run:
                 return known.id
         return _writing.insert_run(db, run)
 
     def _remember_candidate(self, db: Database, candidate: Candidate) -> int:
         place = (candidate.run, candidate.generation, candidate.index)
-        found = _reading.candidates(db, "run = ? AND generation = ? AND place = ?", place)
+        damage: _reading.Damage = {}
+        found = _reading.candidates(db, "run = ? AND generation = ? AND place = ?", place, damage)
+        if damage:
+            raise EvokernError(f"archive {self.path} is damaged where a candidate belongs: {_told(damage)}")
         if found:
             (known,) = found
             key = known.id
@@ -167,9 +202,8 @@ class SQLiteArchive:
         return key
 
     def _remember_generation(self, db: Database, generation: Generation) -> int:
-        found = [
-            g for g in _reading.generations(db, generation.run, generation.number) if g.number == generation.number
-        ]
+        known = _reading.generations(db, generation.run, generation.number, {})
+        found = [one for one in known if one.number == generation.number]
         if not found:
             _writing.insert_generation(db, generation)
         elif found != [generation]:
@@ -196,6 +230,12 @@ def _further(known: tuple[Finding, ...], given: tuple[Finding, ...]) -> tuple[Fi
 
 def _same(one: object, other: object) -> bool:
     return one == other or repr(one) == repr(other)  # a row that holds NaN does not equal its own copy
+
+
+def _told(damage: _reading.Damage, most: int = 3) -> str:
+    """The first few damaged records, with what is wrong."""
+    named = [f"{name} ({reason})" for name, reason in damage.items()]
+    return "; ".join(named[:most]) + (f"; and {len(named) - most} more" if len(named) > most else "")
 
 
 def _joined(parts: list[tuple[T, ...]]) -> tuple[T, ...]:

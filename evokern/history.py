@@ -50,6 +50,11 @@ class Archive:
         """Closes the file."""
         self._store.close()
 
+    @property
+    def damage(self) -> dict[str, str]:
+        """What could not be read so far (``candidate 7``), and why. It was left out of every answer."""
+        return dict(getattr(self._store, "damage", {}))
+
     def runs(self) -> tuple[Run, ...]:
         """Every run, oldest first."""
         return self._store.runs()
@@ -118,6 +123,8 @@ class Archive:
             known = {candidate.id: candidate for candidate in self.candidates(run.id)}
             if id in known:
                 return known
+        if (reason := self.damage.get(f"candidate {id}")) is not None:
+            raise EvokernError(f"archive {self.path}: candidate {id} is damaged and can't be read: {reason}")
         raise EvokernError(f"archive {self.path}: no candidate {id}")
 
 
