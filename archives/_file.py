@@ -30,6 +30,8 @@ _MEANINGS = {
 }
 
 migrations = Migrations("evokern")
+_LEFT_OPEN: set[sqlite3.Connection] = set()
+"""Connections that must not be closed: their file is gone, and closing would remove its successor's log."""
 
 
 def _register(script: Path) -> None:
@@ -87,7 +89,8 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)
+        if _is_at(descriptor, beside):
+            beside.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -120,6 +123,11 @@ def writable(path: Path) -> Iterator[Database]:
         yield db
 
 
+def leave_open(connection: sqlite3.Connection) -> None:
+    """`connection` is closed by the end of the process only (`_presence.py`)."""
+    _LEFT_OPEN.add(connection)
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[Database]:
     """`path` open for reading, also while another process writes to it, and from read-only media."""
@@ -146,10 +154,12 @@ def _connected(path: Path, mode: str) -> Iterator[Database]:
     )
     connection.text_factory = _text
     connection.execute("PRAGMA trusted_schema = OFF")
+    db = Database(connection, execute_plugins=False)
     try:
-        yield Database(connection, execute_plugins=False)
+        yield db
     finally:
-        connection.close()
+        if connection not in _LEFT_OPEN:
+            connection.close()
 
 
 def _text(stored: bytes) -> str | bytes:

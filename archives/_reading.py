@@ -6,6 +6,7 @@ A row that can't be what evokern wrote spoils the record that it belongs to and 
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,7 +106,10 @@ def _run(
     if drawn is None:
         raise ValueError("there is no seed")
     since = None if branched_at is None else whole(branched_at)
-    return Run(text(settings), text(task), text(machine), drawn, parent, since, text(started_at), whole(key))
+    for document in (settings, task, machine):
+        if not isinstance(json.loads(text(document)), dict):
+            raise ValueError("expected settings, task and machine as JSON mappings")
+    return Run(settings, task, machine, drawn, parent, since, text(started_at), whole(key))
 
 
 def generations(db: Database, run: int, through: int, damage: Damage) -> tuple[Generation, ...]:

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar, cast
 
 from sqlite_utils import Database
 
@@ -18,6 +18,7 @@ from evokern.outcome import Candidate, Evaluation, Verdict
 from evokern.protocols import Generation, History, Run
 
 from . import _file, _paid, _reading, _writing
+from ._presence import Presence
 
 _NO_LIMIT = 2**63 - 1
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class SQLiteArchive:
         self.path = path
         self._readonly = readonly
         self._damage: _reading.Damage = {}
+        self._presence: Presence | None = None
+        self._rescue: SQLiteArchive | None = None
         self._turn = threading.RLock()  # answers of models are remembered by the threads that asked
         with ExitStack() as opened:
             if readonly:
@@ -46,6 +49,7 @@ class SQLiteArchive:
             else:
                 opened.enter_context(_file.locked(path))
                 self._db = opened.enter_context(_file.writable(path))
+                self._presence = Presence(path, self._db.conn)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -57,8 +61,22 @@ class SQLiteArchive:
         self.close()
 
     def close(self) -> None:
-        """Gives up the file and the right to write to it; closing twice is harmless."""
-        self._opened.close()
+        """Gives up the file and the right to write to it; closing twice is harmless.
+
+        Raises:
+            EvokernError: the file was deleted or replaced meanwhile; tells where everything was saved.
+        """
+        is_lost = False
+        with self._turn:
+            presence, self._presence = self._presence, None
+            if presence is not None and not presence.look():
+                is_lost, rescue = True, self._saved(presence)
+                rescue.close()
+            elif self._rescue is not None:
+                self._rescue.close()
+            self._opened.close()
+        if is_lost:
+            raise self._gone(rescue)
 
     def remember(self, record: Run | Candidate | Generation | Exchange | Flawed) -> int:
         """Stores `record` and returns its id (a generation's: its number). Exact twins are stored once.
@@ -71,18 +89,12 @@ class SQLiteArchive:
             EvokernError: not writable, disk full, another kernel or generation stands at the record's place already,
                 or no answer where it should. Nothing already stored is touched.
         """
-        with self._transaction() as db:
-            match record:
-                case Run():
-                    return self._remember_run(db, record)
-                case Candidate():
-                    return self._remember_candidate(db, record)
-                case Generation():
-                    return self._remember_generation(db, record)
-                case Exchange():
-                    return _paid.remember(db, record)
-                case Flawed():
-                    return _paid.mark(db, record)
+        with self._turn:
+            if self._rescue is None and (self._presence is None or self._presence.look()):
+                number = self._stored(record)
+                if self._presence is None or self._presence.look():
+                    return number
+            self._rescued(record)
 
     @property
     def damage(self) -> dict[str, str]:
@@ -123,6 +135,43 @@ class SQLiteArchive:
             line = self._line(_reading.runs(db, self._damage), run, _NO_LIMIT)
             condition = "run = ? AND generation <= ?"
             return _joined([_paid.exchanges(db, condition, (member.id, last), self._damage) for member, last in line])
+
+    def _stored(self, record: Run | Candidate | Generation | Exchange | Flawed) -> int:
+        with self._transaction() as db:
+            match record:
+                case Run():
+                    return self._remember_run(db, record)
+                case Candidate():
+                    return self._remember_candidate(db, record)
+                case Generation():
+                    return self._remember_generation(db, record)
+                case Exchange():
+                    return _paid.remember(db, record)
+                case Flawed():
+                    return _paid.mark(db, record)
+
+    def _rescued(self, record: Run | Candidate | Generation | Exchange | Flawed) -> NoReturn:
+        """What was paid for is kept, in another file, though the search can't go on: nobody asked for that file."""
+        if self._rescue is None:
+            presence, self._presence = self._presence, None
+            if presence is None:
+                raise EvokernError(f"archive {self.path}: it is closed")
+            self._saved(presence)
+        rescue = cast("SQLiteArchive", self._rescue)
+        rescue.remember(record)
+        raise self._gone(rescue)
+
+    def _saved(self, presence: Presence) -> SQLiteArchive:
+        _file.leave_open(self._db.conn)
+        self._rescue = SQLiteArchive(presence.leave())
+        return self._rescue
+
+    def _gone(self, rescue: SQLiteArchive) -> EvokernError:
+        return EvokernError(
+            f"archive {self.path} was deleted or replaced while the search wrote to it; what stands there now was left "
+            f"as it is. Everything that was stored and paid for is in {rescue.path}: `evokern resume {rescue.path}` "
+            "goes on"
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Database]:

@@ -26,6 +26,8 @@ from evokern.template import own_templates
 from evokern.yamlfile import Document, read
 
 AUTO, CPP, TRITON = "auto", "cpp", "triton"
+SHOWN_CHARS = 80
+"""Of a value that is refused."""
 MODEL_VARIABLE = "EVOKERN_MODEL"
 """Names models, with commas between them, where neither the task file nor the command line does."""
 
@@ -346,7 +348,14 @@ def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> E
         advice = _home(str(path[-1]), model) or (f"did you mean {close[0]!r}? " if close else "")
         return document.error(path, f"unknown key; {advice}known here: {', '.join(known)}")
     expected = fault["msg"].replace("Input should be", "expected")
-    return document.error(path, f"{expected}, got {value!r} ({_kind(value)}); correct the value or leave the key out")
+    return document.error(
+        path, f"{expected}, got {_shown(value)} ({_kind(value)}); correct the value or leave the key out"
+    )
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= SHOWN_CHARS else f"{shown[:SHOWN_CHARS]} ..."
 
 
 def _home(key: str, model: type[BaseModel]) -> str:

@@ -27,7 +27,7 @@ PLACES = {  # what names another record must name one that is there
     Child: {"completions": (1,), "insights": (1, 1)},
     Generation: {"run": 1, "number": 0, "islands": ((1,), (), (1,)), "remeasured": (1, 1)},
     Exchange: {"run": 1},
-    Run: {"parent": 1, "branched_at": 0},
+    Run: {"parent": 1, "branched_at": 0, "settings": '{"a": 1}', "task": '{"b": 2}', "machine": '{"c": 3}'},
     Completion: {"id": 0},
     Verdict: {"doubt": 0.25},  # a probability
 }
