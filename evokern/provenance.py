@@ -17,7 +17,7 @@ from pathlib import Path
 from evokern.errors import EvokernError
 from evokern.protocols import Run
 from evokern.quote import cleaned
-from evokern.settings import ModelSettings, Settings
+from evokern.settings import ModelSettings, Settings, too_many_threads
 
 SHOWN_LINES = 40
 """Of a reference that would be run."""
@@ -48,6 +48,21 @@ def is_ours(run: Run) -> bool:
         return False
 
 
+def demand_content(archive: Path) -> None:
+    """Lets a file be opened for continuing that has something in it: to open an empty one would make an archive of it.
+
+    Raises:
+        EvokernError: there is no file, or it is empty.
+    """
+    if not archive.exists():
+        raise EvokernError(f"no archive at {archive}; `evokern run TASK.yaml --archive {archive}` makes one")
+    if archive.is_file() and not archive.stat().st_size:
+        raise EvokernError(
+            f"archive {archive} is an empty file: no search has written to it, so there is none to resume; "
+            f"`evokern run TASK.yaml --archive {archive}` begins one"
+        )
+
+
 def demand(run: Run, chosen: Settings, archive: Path, is_trusted: bool) -> None:
     """Lets a run be continued that began here, or that the user vouches for.
 
@@ -56,8 +71,10 @@ def demand(run: Run, chosen: Settings, archive: Path, is_trusted: bool) -> None:
         is_trusted: the user's word, which is remembered.
 
     Raises:
-        EvokernError: neither; tells what would be run and where what would be sent.
+        EvokernError: neither; tells what would be run and where what would be sent. Or there are fewer cores here.
     """
+    if (excess := too_many_threads(chosen.evaluation)) is not None:
+        raise EvokernError(f"evaluation.threads: {excess} (--threads 0)")
     if is_ours(run):
         return
     if is_trusted:

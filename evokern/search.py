@@ -360,13 +360,7 @@ def resume(
     Raises:
         EvokernError: no archive there, no run in it, no such generation, or a run of somebody else.
     """
-    if not archive.exists():
-        raise EvokernError(f"no archive at {archive}; `evokern run TASK.yaml --archive {archive}` makes one")
-    if archive.is_file() and not archive.stat().st_size:
-        raise EvokernError(
-            f"archive {archive} is an empty file: no search has written to it, so there is none to resume; "
-            f"`evokern run TASK.yaml --archive {archive}` begins one"
-        )
+    provenance.demand_content(archive)
     store = _open(archive)
     try:
         history = store.recall(through=generation)

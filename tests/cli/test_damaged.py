@@ -6,7 +6,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import cycle
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -113,25 +113,24 @@ def spoil(path: Path, table: str, column: str, value: object, where: str = "1") 
 
 
 def test_any_value_in_any_column(path: Path, evokern: Evokern):
-    """Verbs and values take turns, so that each column meets each value and each verb, though not each pair."""
+    """Verbs and values take turns: a column meets a third of the values, each value a third of the columns."""
     whole = path.read_bytes()
-    verbs = cycle(VERBS)
+    verbs, values = cycle(VERBS), cycle(VALUES)
     for table, column in columns(path):
-        for value in VALUES:
+        for value in islice(values, len(VALUES) // 3 + 1):
             if spoil(path, table, column, value):
                 check(evokern, (*next(verbs), "--archive", "copy.db"), (table, column, value))
             path.write_bytes(whole)
 
 
-def test_any_value_in_any_column_as_verbs_that_read_settings_see_it(path: Path, evokern: Evokern):
+@pytest.mark.parametrize("column", ["settings", "task", "machine", "seed", "parent", "id"])
+def test_any_value_in_what_a_run_was_started_with(path: Path, evokern: Evokern, column: str):
     whole = path.read_bytes()
-    verbs, values = cycle(OTHERS), cycle((*VALUES, "[]", "null", "", 0))
-    for table, column in columns(path):
-        for _ in range(len(VALUES) if table == "runs" else 1):
-            value = next(values)
-            if spoil(path, table, column, value):
-                check(evokern, next(verbs), (table, column, value))
-            path.write_bytes(whole)
+    verbs = cycle(OTHERS)
+    for value in (*VALUES, "null", "{}", '{"task": {"category": []}}', 0):
+        if spoil(path, "runs", column, value):
+            check(evokern, next(verbs), (column, value))
+        path.write_bytes(whole)
 
 
 def check(evokern: Evokern, arguments: tuple[str, ...], what: object) -> None:
@@ -149,7 +148,7 @@ def check(evokern: Evokern, arguments: tuple[str, ...], what: object) -> None:
 def test_flipped_bytes(path: Path, evokern: Evokern):
     whole = path.read_bytes()
     verbs = cycle((*((*verb, "--archive", "copy.db") for verb in VERBS), *OTHERS[:2]))
-    for place in range(0, len(whole), 2999):
+    for place in range(0, len(whole), 4999):
         damaged = bytearray(whole)
         damaged[place] ^= 0x41
         path.write_bytes(damaged)
