@@ -25,10 +25,14 @@ _MEANINGS = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged; `sqlite3 FILE .recover` may save what is left",
     sqlite3.SQLITE_CANTOPEN: "the file can't be opened; check that its folder exists and that you may write there",
     sqlite3.SQLITE_IOERR: "the disk failed to read or write; what was stored before is intact",
+    sqlite3.SQLITE_PROTOCOL: "this file system does not lock files as SQLite needs it (NFS and Lustre often do not); "
+    "keep the archive on a local disk while a search writes to it, and copy it afterwards",
     sqlite3.SQLITE_CONSTRAINT: "it refuses the record, which names a run or a candidate that it does not hold, or "
     "lacks a value",
 }
 
+_NO_LOG_OR_LOCK = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR)
+"""Read-only media; and network file systems that know no locks or no shared memory (NFS, Lustre)."""
 migrations = Migrations("evokern")
 _LEFT_OPEN: set[sqlite3.Connection] = set()
 """Connections that must not be closed: their file is gone, and closing would remove its successor's log."""
@@ -138,10 +142,25 @@ def readable(path: Path) -> Iterator[Database]:
         if not _is_archive(path, db):
             raise EvokernError(f"archive {path}: the file is empty; no search has written to it yet")
         if migrations.pending(db):
-            raise EvokernError(
-                f"archive {path}: an older evokern wrote it; `evokern resume {path}` brings it up to date"
-            )
-        yield db
+            with _brought_up_to_date(db) as newer:
+                yield newer
+        else:
+            yield db
+
+
+@contextmanager
+def _brought_up_to_date(db: Database) -> Iterator[Database]:
+    """A copy in memory of what an older evokern wrote, in today's form; the file stays as it is."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        db.conn.backup(memory)
+        memory.text_factory = _text
+        copy = Database(memory, execute_plugins=False)
+        migrations.apply(copy)
+        memory.execute("PRAGMA query_only = ON")
+        yield copy
+    finally:
+        memory.close()
 
 
 @contextmanager
@@ -179,7 +198,7 @@ def _reading_mode(path: Path) -> str:
         with _connected(path, "mode=rw") as db:
             db.conn.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if error.sqlite_errorcode & 0xFF not in _NO_LOG_OR_LOCK:
             raise
         log = Path(f"{path}-wal")
         if log.exists() and log.stat().st_size:

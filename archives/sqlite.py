@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +124,17 @@ class SQLiteArchive:
         if not self._readonly:
             self._demand_whole(history)
         return history
+
+    def candidate(self, id: int) -> Candidate | None:
+        """The candidate of that id, of whichever run, read by itself; None when there is none that can be read."""
+        with self._transaction() as db:
+            return next(iter(_reading.candidates(db, "children.id = ?", (id,), self._damage)), None)
+
+    def answers(self, ids: Sequence[int]) -> tuple[Exchange, ...]:
+        """The lines of the paid-for log with these ids, oldest first."""
+        with self._transaction() as db:
+            marks = ", ".join("?" * len(ids))
+            return _paid.exchanges(db, f"id IN ({marks})", tuple(ids), self._damage)
 
     def exchanges(self, run: int | None = None) -> tuple[Exchange, ...]:
         """The paid-for log of run `run` (default: the latest), its ancestors included, oldest first.

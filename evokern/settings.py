@@ -24,7 +24,7 @@ from evokern.task import Task
 from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.template import own_templates
 from evokern.yamlfile import Document, read
-from evokern.yamlwords import EXPECTED, kind, shown
+from evokern.yamlwords import EXPECTED, any_scalar, kind, shown
 
 AUTO, CPP, TRITON = "auto", "cpp", "triton"
 MODEL_VARIABLE = "EVOKERN_MODEL"
@@ -341,7 +341,8 @@ def _prompts(document: Document, name: str) -> dict[str, str]:
 
 def _explain(error: ValidationError, document: Document, model: type[BaseModel]) -> EvokernError:
     """pydantic's findings, a line each, at their places in the file."""
-    lines = dict.fromkeys(str(_fault(fault, document, model)) for fault in error.errors(include_url=False))
+    faults = map(any_scalar, error.errors(include_url=False))
+    lines = dict.fromkeys(str(_fault(fault, document, model)) for fault in faults)
     return EvokernError("\n".join(lines))
 
 

@@ -32,11 +32,11 @@ def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) 
     if source:
         click.echo(_to_compile(found.child.kernel), nl=False)
         return
-    exchanges = archive.exchanges(found.run)
+    exchanges = archive.answers(found)
     if prompts:
         click.echo(report.conversations(found, exchanges))
     else:
-        history = archive.candidates(found.run)
+        history = archive.candidates(found.run) if found.child.kernel.tunables else ()
         click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges, history))
 
 
