@@ -25,11 +25,17 @@ _MEANINGS = {
     sqlite3.SQLITE_CORRUPT: "the file is damaged; `sqlite3 FILE .recover` may save what is left",
     sqlite3.SQLITE_CANTOPEN: "the file can't be opened; check that its folder exists and that you may write there",
     sqlite3.SQLITE_IOERR: "the disk failed to read or write; what was stored before is intact",
+    sqlite3.SQLITE_PROTOCOL: "this file system does not lock files as SQLite needs it (NFS and Lustre often do not); "
+    "keep the archive on a local disk while a search writes to it, and copy it afterwards",
     sqlite3.SQLITE_CONSTRAINT: "it refuses the record, which names a run or a candidate that it does not hold, or "
     "lacks a value",
 }
 
+_NO_LOG_OR_LOCK = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_IOERR)
+"""Read-only media; and network file systems that know no locks or no shared memory (NFS, Lustre)."""
 migrations = Migrations("evokern")
+_LEFT_OPEN: set[sqlite3.Connection] = set()
+"""Connections that must not be closed: their file is gone, and closing would remove its successor's log."""
 
 
 def _register(script: Path) -> None:
@@ -87,7 +93,8 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)
+        if _is_at(descriptor, beside):
+            beside.unlink(missing_ok=True)
         os.close(descriptor)
 
 
@@ -120,6 +127,11 @@ def writable(path: Path) -> Iterator[Database]:
         yield db
 
 
+def leave_open(connection: sqlite3.Connection) -> None:
+    """`connection` is closed by the end of the process only (`_presence.py`)."""
+    _LEFT_OPEN.add(connection)
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[Database]:
     """`path` open for reading, also while another process writes to it, and from read-only media."""
@@ -130,10 +142,25 @@ def readable(path: Path) -> Iterator[Database]:
         if not _is_archive(path, db):
             raise EvokernError(f"archive {path}: the file is empty; no search has written to it yet")
         if migrations.pending(db):
-            raise EvokernError(
-                f"archive {path}: an older evokern wrote it; `evokern resume {path}` brings it up to date"
-            )
-        yield db
+            with _brought_up_to_date(db) as newer:
+                yield newer
+        else:
+            yield db
+
+
+@contextmanager
+def _brought_up_to_date(db: Database) -> Iterator[Database]:
+    """A copy in memory of what an older evokern wrote, in today's form; the file stays as it is."""
+    memory = sqlite3.connect(":memory:", check_same_thread=False)
+    try:
+        db.conn.backup(memory)
+        memory.text_factory = _text
+        copy = Database(memory, execute_plugins=False)
+        migrations.apply(copy)
+        memory.execute("PRAGMA query_only = ON")
+        yield copy
+    finally:
+        memory.close()
 
 
 @contextmanager
@@ -144,10 +171,22 @@ def _connected(path: Path, mode: str) -> Iterator[Database]:
         timeout=_BUSY_TIMEOUT_S,
         check_same_thread=False,  # the archive lets one thread at it at a time
     )
+    connection.text_factory = _text
+    connection.execute("PRAGMA trusted_schema = OFF")
+    db = Database(connection, execute_plugins=False)
     try:
-        yield Database(connection, execute_plugins=False)
+        yield db
     finally:
-        connection.close()
+        if connection not in _LEFT_OPEN:
+            connection.close()
+
+
+def _text(stored: bytes) -> str | bytes:
+    """What is no UTF-8 stays bytes: it spoils the record that it belongs to instead of the whole answer."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
 
 
 def _reading_mode(path: Path) -> str:
@@ -159,7 +198,7 @@ def _reading_mode(path: Path) -> str:
         with _connected(path, "mode=rw") as db:
             db.conn.execute("SELECT 1 FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+        if error.sqlite_errorcode & 0xFF not in _NO_LOG_OR_LOCK:
             raise
         log = Path(f"{path}-wal")
         if log.exists() and log.stat().st_size:
@@ -183,6 +222,7 @@ def _is_archive(path: Path, db: Database) -> bool:
         if tables or application_id:
             raise EvokernError(f"archive {path}: this SQLite file is not an evokern archive; it is left as it is")
         return False
+    _refuse_code(path, db)
     known = {script.stem for script in (Path(__file__).parent / "migrations").glob("*.sql")}
     newer = sorted({migration.name for migration in migrations.applied(db)} - known)
     if newer:
@@ -193,6 +233,23 @@ def _is_archive(path: Path, db: Database) -> bool:
             f"evokern {_version()}; upgrade with pip install -U evokern"
         )
     return True
+
+
+def _refuse_code(path: Path, db: Database) -> None:
+    """An archive is tables, and views that are asked for. What acts by itself was put there by somebody else.
+
+    Raises:
+        EvokernError: it has a trigger, a virtual table, or a view in the place of a table.
+    """
+    rows = db.conn.execute("SELECT type, name, sql FROM sqlite_master").fetchall()
+    views = {"candidates", "front", "lineage", "steps", "timings", "answers", "run_members"}
+    for kind, name, sql in rows:
+        is_foreign = kind == "trigger" or (kind == "view" and name not in views)
+        if is_foreign or (kind == "table" and str(sql).lstrip().upper().startswith("CREATE VIRTUAL")):
+            raise EvokernError(
+                f"archive {path}: it holds {kind} {name}, which no evokern made and which may act when the file is "
+                f"used; if you made it, remove it: sqlite3 {path} 'DROP {kind.upper()} {name}'"
+            )
 
 
 def _version() -> str:

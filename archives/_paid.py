@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
-from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 from sqlite_utils import Database
 
 from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Message, Prompt
 from evokern.errors import EvokernError
 
-from ._values import from_integer, to_integer
+from ._reading import Damage, Groups, kept, read, sound
+from ._values import amount, from_integer, from_text, maybe_amount, text, to_integer, to_text, whole
 from ._writing import insert
 
 _COLUMNS = (
@@ -23,7 +23,7 @@ _COLUMNS = (
 
 def remember(db: Database, exchange: Exchange) -> int:
     """Stores the exchange unless its exact twin is there; returns its id."""
-    for known in exchanges(db, "run = ? AND key = ?", (exchange.run, exchange.key)):
+    for known in exchanges(db, "run = ? AND key = ?", (exchange.run, exchange.key), {}):
         identified = replace(exchange, completion=replace(exchange.completion, id=known.completion.id))
         if known == identified:
             return known.completion.id
@@ -67,53 +67,59 @@ def mark(db: Database, flawed: Flawed) -> int:
     return flawed.completion
 
 
-def exchanges(db: Database, condition: str, parameters: tuple[object, ...]) -> tuple[Exchange, ...]:
+def exchanges(db: Database, condition: str, parameters: tuple[object, ...], damage: Damage) -> tuple[Exchange, ...]:
     """Those whose row in `completions` meets `condition`, oldest first."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM completions WHERE {condition} ORDER BY id", parameters).fetchall()
     chosen = f"FROM completions WHERE {condition}"
-    spoken: dict[int, list[tuple[str, int]]] = defaultdict(list)
-    for key, role, text in db.execute(
-        f"SELECT completion, role, text FROM messages WHERE completion IN (SELECT id {chosen}) "
-        "ORDER BY completion, position",
-        parameters,
-    ):
-        spoken[key].append((role, text))
     texts = {
-        key: zlib.decompress(compressed).decode()
-        for key, compressed in db.execute(
+        row[0]: read(f"texts, row {row[0]}", from_text, row[1:])
+        for row in db.execute(
             f"SELECT id, compressed FROM texts WHERE id IN (SELECT answer {chosen} UNION SELECT reasoning {chosen} "
             f"UNION SELECT text FROM messages WHERE completion IN (SELECT id {chosen}))",
             parameters * 3,
         )
     }
-    return tuple(
-        Exchange(
-            run,
-            generation,
-            place,
-            content,
-            Prompt(
-                operator,
-                tuple(Message(role, texts[text]) for role, text in spoken[key]),
-                template,
-                from_integer(sample) or 0,
-            ),
-            Completion(
-                key, model, texts[answer], texts[reasoning], Finish(finish), asked, answered, reasoned, cost, latency,
-                attempts,
-            ),
-            asked_at,
-            Flaw(flaw) if flaw else None,
+
+    def message(role: Any, said: Any) -> Message:
+        return Message(text(role), sound(texts[said]))
+
+    spoken = Groups(
+        (row[0], read("messages", message, row[1:]))
+        for row in db.execute(
+            f"SELECT completion, role, text FROM messages WHERE completion IN (SELECT id {chosen}) "
+            "ORDER BY completion, position",
+            parameters,
         )
-        for (
-            key, run, generation, place, content, operator, template, sample, model, finish, asked, answered, reasoned,
-            cost, latency, attempts, asked_at, answer, reasoning, flaw,
-        ) in rows
-    )  # fmt: skip
+    )
+
+    def exchange(
+        key: Any, run: Any, generation: Any, place: Any, content: Any, operator: Any, template: Any, sample: Any,
+        model: Any, finish: Any, asked: Any, answered: Any, reasoned: Any, cost: Any, latency: Any, attempts: Any,
+        asked_at: Any, answer: Any, reasoning: Any, flaw: Any,
+    ) -> Exchange:  # fmt: skip
+        completion = Completion(
+            whole(key),
+            text(model),
+            sound(texts[answer]),
+            sound(texts[reasoning]),
+            Finish(finish),
+            whole(asked),
+            whole(answered),
+            whole(reasoned),
+            maybe_amount(cost),
+            amount(latency),
+            whole(attempts),
+        )
+        prompt = Prompt(text(operator), spoken.of(key), text(template), from_integer(sample) or 0)
+        noted = Flaw(flaw) if flaw is not None else None
+        place_in_run = (whole(run), whole(generation), whole(place))
+        return Exchange(*place_in_run, text(content), prompt, completion, text(asked_at), noted)
+
+    rows = db.execute(f"SELECT {_COLUMNS} FROM completions WHERE {condition} ORDER BY id", parameters).fetchall()
+    return kept(((f"answer {row[0]}", read("completions", exchange, row)) for row in rows), damage)
 
 
-def _text(db: Database, text: str) -> int:
+def _text(db: Database, content: str) -> int:
     """The id of the text, stored when it is new."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = hashlib.sha256(content.encode()).hexdigest()
     known = db.execute("SELECT id FROM texts WHERE hash = ?", (digest,)).fetchone()
-    return int(known[0]) if known else insert(db, "texts", hash=digest, compressed=zlib.compress(text.encode(), 9))
+    return int(known[0]) if known else insert(db, "texts", hash=digest, compressed=to_text(content))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,7 +12,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Candidate, Evaluation, Evidence, Measurement, Speedup, Verdict
 from evokern.protocols import Generation, Run
 
-from ._values import to_integer, to_number, to_samples, to_steps
+from ._values import to_integer, to_number, to_samples, to_steps, to_text
 
 
 def insert_run(db: Database, run: Run) -> int:
@@ -185,12 +184,11 @@ def _speedup_row(speedup: Speedup) -> dict[str, Any]:
 
 
 def _source(db: Database, kernel: Kernel) -> int:
-    """The id of the kernel's text, stored when it is new. Plain zlib: a stranger can read it without its neighbours."""
+    """The id of the kernel's text, stored when it is new."""
     known = db.execute("SELECT id FROM sources WHERE hash = ?", (kernel.hash,)).fetchone()
     if known:
         return int(known[0])
-    compressed = zlib.compress(kernel.source.encode(), 9)
-    return insert(db, "sources", hash=kernel.hash, language=kernel.language, compressed=compressed)
+    return insert(db, "sources", hash=kernel.hash, language=kernel.language, compressed=to_text(kernel.source))
 
 
 def insert(db: Database, table: str, **row: Any) -> int:

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from evokern import registry
+from evokern import provenance, registry
 from evokern.cascade import is_soft
 from evokern.errors import EvokernError
 from evokern.models.desk import Desk
@@ -26,12 +26,13 @@ from evokern.verification import asked, configured
 _TELLING = frozenset(Status) - {Status.DUPLICATE, Status.INCONCLUSIVE}
 
 
-def examine(path: Path, overrides: Mapping[str, object]) -> Iterator[Candidate]:
+def examine(path: Path, overrides: Mapping[str, object], is_trusted: bool = False) -> Iterator[Candidate]:
     """Asks the soft verifiers about every judged kernel of `path` that they have not spoken of; yields each.
 
     Args:
         overrides: of the settings of the archive's runs, by dotted key: ``verification.models`` at least. Budgets are
             for the examination as a whole.
+        is_trusted: the user vouches for runs that were not begun here (`provenance.py`).
 
     Raises:
         EvokernError: no such archive, no model, or one that can't be asked.
@@ -42,6 +43,7 @@ def examine(path: Path, overrides: Mapping[str, object]) -> Iterator[Candidate]:
     with closing(registry.discover("archives")["sqlite"](path)) as archive:
         for run in archive.runs():
             settings = Settings.rebuilt(run.settings, overrides)
+            provenance.demand(run, settings, path, is_trusted)
             if not settings.verification.models:
                 raise EvokernError("expected a model to ask; name one with --model")
             own = [one.completion for one in archive.exchanges(run.id) if one.run == run.id]

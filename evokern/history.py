@@ -50,6 +50,11 @@ class Archive:
         """Closes the file."""
         self._store.close()
 
+    @property
+    def damage(self) -> dict[str, str]:
+        """What could not be read so far (``candidate 7``), and why. It was left out of every answer."""
+        return dict(getattr(self._store, "damage", {}))
+
     def runs(self) -> tuple[Run, ...]:
         """Every run, oldest first."""
         return self._store.runs()
@@ -80,7 +85,22 @@ class Archive:
         Raises:
             EvokernError: no such candidate.
         """
-        return self._family(id)[id]
+        if (by_id := getattr(self._store, "candidate", None)) is None:
+            return self._family(id)[id]
+        found: Candidate | None = by_id(id)
+        if found is None:
+            raise self._missing(id)
+        return found
+
+    def answers(self, candidate: Candidate) -> tuple[Exchange, ...]:
+        """What language models were asked for `candidate`, and what they answered, oldest first."""
+        wanted = candidate.child.completions
+        if not wanted:
+            return ()
+        if (by_id := getattr(self._store, "answers", None)) is None:
+            return tuple(one for one in self.exchanges(candidate.run) if one.completion.id in wanted)
+        found: tuple[Exchange, ...] = by_id(wanted)
+        return found
 
     def front(self, run: int | None = None) -> tuple[Candidate, ...]:
         """The candidates of `run` that no other beats in both speed-up and numerical error, fastest first."""
@@ -96,8 +116,14 @@ class Archive:
         Raises:
             EvokernError: no such candidate.
         """
-        family = self._family(id)
-        return lineage(family[id], family)
+        known = {id: self.candidate(id)}
+        waiting = [id]
+        while waiting:
+            for parent in known[waiting.pop()].child.parents:
+                if parent.id not in known and (found := self._readable(parent.id)) is not None:
+                    known[parent.id] = found
+                    waiting.append(parent.id)
+        return lineage(known[id], known)
 
     def frame(self, run: int | None = None) -> DataFrame:
         """The candidates of `run`, one row each, indexed by id; the best is `frame().speedup.idxmax()`.
@@ -118,7 +144,18 @@ class Archive:
             known = {candidate.id: candidate for candidate in self.candidates(run.id)}
             if id in known:
                 return known
-        raise EvokernError(f"archive {self.path}: no candidate {id}")
+        raise self._missing(id)
+
+    def _readable(self, id: int) -> Candidate | None:
+        try:
+            return self.candidate(id)
+        except EvokernError:  # damaged: a lineage names it only
+            return None
+
+    def _missing(self, id: int) -> EvokernError:
+        if (reason := self.damage.get(f"candidate {id}")) is not None:
+            return EvokernError(f"archive {self.path}: candidate {id} is damaged and can't be read: {reason}")
+        return EvokernError(f"archive {self.path}: no candidate {id}")
 
 
 _INTEGERS = ("id", "run", "generation", "island")

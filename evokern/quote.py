@@ -15,12 +15,52 @@ LOG_CHARS = 4_000
 LINE_CHARS = 240
 """Of what stands inside a sentence."""
 _SHORTEST_FENCE = 3
+_ASCII, _BASIC_PLANE = 0x7F, 0xFFFF
+_SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Wider or narrower than a space (Unicode category Zs)."""
+_PLAIN_SPACES = str.maketrans(dict.fromkeys(_SPACES, " "))
+_IGNORABLE = (
+    (0x034F, 0x034F), (0x115F, 0x1160), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2800, 0x2800), (0x3164, 0x3164),
+    (0xFE00, 0xFE0F), (0xFFA0, 0xFFA0), (0x1D159, 0x1D159), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+"""Characters that Python calls printable and that nobody sees: Default_Ignorable_Code_Point of Unicode 15
+(DerivedCoreProperties.txt), and the empty pattern of Braille. Variation selectors can carry any hidden text."""
 
 
 def cleaned(text: str) -> str:
     """`text` with plain newlines and without control, invisible and direction-changing characters (tabs stay)."""
-    plain = text.replace("\r\n", "\n").replace("\r", "\n").replace("\u00a0", " ")
-    return "".join(letter for letter in plain if letter in "\n\t" or letter.isprintable())
+    if text.isascii() and text.isprintable():
+        return text
+    plain = text.replace("\r\n", "\n").replace("\r", "\n").translate(_PLAIN_SPACES)
+    return "".join(letter for letter in plain if letter in "\n\t" or is_visible(letter))
+
+
+def legible(text: str) -> str:
+    """`text` with each character that `cleaned` would drop written out, as JSON writes it: ``\\u202e``.
+
+    A JSON document means the same afterwards, since such characters stand in its strings only. A person sees what was
+    hidden, and a terminal does not act on it.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(letter if letter in "\n\t" or is_visible(letter) else _written_out(letter) for letter in text)
+
+
+def is_visible(letter: str) -> bool:
+    """Whether a character is seen where it stands and changes nothing around it."""
+    return (letter.isprintable() or letter in _SPACES) and not _is_ignorable(ord(letter))
+
+
+def _is_ignorable(code: int) -> bool:
+    return code > _ASCII and any(first <= code <= last for first, last in _IGNORABLE)
+
+
+def _written_out(letter: str) -> str:
+    code = ord(letter)
+    if code > _BASIC_PLANE:
+        high, low = divmod(code - _BASIC_PLANE - 1, 0x400)
+        return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+    return f"\\u{code:04x}"
 
 
 def quoted(what: str, text: str, language: str = "text", limit_chars: int = LOG_CHARS) -> str:

@@ -18,7 +18,7 @@ from typing import Self
 import numpy
 from pydantic import TypeAdapter
 
-from evokern import machine, registry
+from evokern import machine, provenance, registry
 from evokern.batches import Batches
 from evokern.cascade import Trust
 from evokern.errors import EvokernError
@@ -352,6 +352,7 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
         archive.parent.mkdir(parents=True, exist_ok=True)
     store = _open(archive)
     run = replace(run, id=store.remember(run))
+    provenance.note(run)
     return Search(settings, store, History(run, (), ()), evaluator)
 
 
@@ -360,17 +361,27 @@ def resume(
     generation: int | None = None,
     settings: Mapping[str, object] | None = None,
     evaluator: Evaluator | None = None,
+    *,
+    is_trusted: bool = False,
 ) -> Search:
     """Continues the latest run of `archive`, or branches off after `generation`; `settings` override the run's own.
 
+    Args:
+        is_trusted: the user vouches for an archive that was not written here (`provenance.py`). That kernels need no
+            confinement is never taken from an archive: whoever wants it says so in `settings`.
+
     Raises:
-        EvokernError: no archive there, no run in it, or no such generation.
+        EvokernError: no archive there, no run in it, no such generation, or a run of somebody else.
     """
-    if not archive.exists():
-        raise EvokernError(f"no archive at {archive}; `evokern run TASK.yaml --archive {archive}` makes one")
+    provenance.demand_content(archive)
     store = _open(archive)
-    history = store.recall(through=generation)
-    chosen = Settings.rebuilt(history.run.settings, settings or {})
+    try:
+        history = store.recall(through=generation)
+        chosen = Settings.rebuilt(history.run.settings, {"evaluation.trust_kernels": False, **(settings or {})})
+        provenance.demand(history.run, chosen, archive, is_trusted)
+    except BaseException:
+        store.close()
+        raise
     if generation is None:
         return Search(chosen, store, history, evaluator)
     if generation >= len(history.generations):
@@ -380,6 +391,7 @@ def resume(
     branch = replace(history.run, settings=chosen.model_dump_json(), parent=history.run.id, branched_at=generation,
                      seed=chosen.search.seed, started_at=_now())  # fmt: skip
     branch = replace(branch, id=store.remember(branch))
+    provenance.note(branch)
     return Search(chosen, store, store.recall(branch.id), evaluator)
 
 

@@ -24,6 +24,7 @@ from evokern.task import Task
 from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.template import own_templates
 from evokern.yamlfile import Document, read
+from evokern.yamlwords import EXPECTED, any_scalar, kind, shown
 
 AUTO, CPP, TRITON = "auto", "cpp", "triton"
 MODEL_VARIABLE = "EVOKERN_MODEL"
@@ -221,6 +222,8 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
         wanted = TaskFile.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
         raise _explain(error, document, TaskFile) from error
+    if (excess := too_many_threads(wanted.evaluation)) is not None:
+        raise document.error(("evaluation", "threads"), excess)
     task = build_task(wanted.task, document)
     backend, _ = choose_backend(wanted.backend, wanted.seeds)
     seeds = [
@@ -236,6 +239,17 @@ def load(path: Path, overrides: Mapping[str, object] | None = None) -> Settings:
         models=tuple(ModelSettings(name=one) if isinstance(one, str) else one for one in wanted.models),
         prompts=_prompts(document, wanted.prompts) if wanted.prompts else {},
         **common,
+    )
+
+
+def too_many_threads(evaluation: EvaluationSettings) -> str | None:
+    """What is wrong with more threads than there are cores: they would wait for each other, and no figure be true."""
+    cores = machine.usable_cores()
+    if evaluation.threads <= cores:
+        return None
+    return (
+        f"expected at most {cores} threads, as many as this process has cores, got {evaluation.threads}; 0 means every "
+        "usable core"
     )
 
 
@@ -278,7 +292,7 @@ def read_kernel(file: Path, settings: Settings) -> Kernel:
     """
     try:
         return Kernel(file.read_text(encoding="utf-8"), settings.backend)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
         raise EvokernError(f"expected a kernel file at {file}: {error}") from error
 
 
@@ -312,7 +326,7 @@ def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
     file = document.file.parent / name
     try:
         return Kernel(file.read_text(encoding="utf-8"), language)
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
         raise document.error(
             ("seeds", index), f"expected a kernel file at {file}: {error}; paths are relative to {document.file}"
         ) from error
@@ -327,7 +341,8 @@ def _prompts(document: Document, name: str) -> dict[str, str]:
 
 def _explain(error: ValidationError, document: Document, model: type[BaseModel]) -> EvokernError:
     """pydantic's findings, a line each, at their places in the file."""
-    lines = dict.fromkeys(str(_fault(fault, document, model)) for fault in error.errors(include_url=False))
+    faults = map(any_scalar, error.errors(include_url=False))
+    lines = dict.fromkeys(str(_fault(fault, document, model)) for fault in faults)
     return EvokernError("\n".join(lines))
 
 
@@ -342,11 +357,15 @@ def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> E
     value = fault["input"]
     if fault["type"] == "extra_forbidden":
         known = _keys_at(path[:-1], model)
-        close = get_close_matches(str(path[-1]), known, n=1)
-        advice = _home(str(path[-1]), model) or (f"did you mean {close[0]!r}? " if close else "")
+        unit = [key for key in known if key.startswith(f"{path[-1]}_")]
+        close = unit or get_close_matches(str(path[-1]), known, n=1)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        advice = meant if unit else _home(str(path[-1]), model) or meant
         return document.error(path, f"unknown key; {advice}known here: {', '.join(known)}")
-    expected = fault["msg"].replace("Input should be", "expected")
-    return document.error(path, f"{expected}, got {value!r} ({_kind(value)}); correct the value or leave the key out")
+    expected = EXPECTED.get(fault["type"]) or fault["msg"].replace("Input should be", "expected")
+    return document.error(
+        path, f"{expected}, got {shown(value)} ({kind(value)}); correct the value or leave the key out"
+    )
 
 
 def _home(key: str, model: type[BaseModel]) -> str:
@@ -370,15 +389,3 @@ def _keys_at(path: tuple[str | int, ...], model: type[BaseModel]) -> list[str]:
         elif field is None and model is not ModelSettings:
             model = ReturnSection if "returns" in path else ArgumentSection
     return sorted(model.model_fields)
-
-
-def _kind(value: object) -> str:
-    names = {
-        str: "text",
-        dict: "a mapping",
-        list: "a list",
-        int: "an integer",
-        float: "a number",
-        bool: "true or false",
-    }
-    return names.get(type(value), "nothing")

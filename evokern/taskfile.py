@@ -24,6 +24,8 @@ from evokern.yamlfile import Document, Path
 _TENSOR = re.compile(r"\s*(\w+)\s*\[([^\[\]]*)\]\s*")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _GRADIENT = "grad_"
+MOST_BYTES = 1 << 46
+"""Of a tensor, and of a dimension: what 47 bits of a processor's address space hold, halved."""
 _CPP_WORDS = set(
     "alignas alignof and and_eq asm auto bitand bitor bool break case catch char class compl concept const const_cast "  # noqa: SIM905
     "consteval constexpr constinit continue decltype default delete do double dynamic_cast else enum explicit export "
@@ -81,7 +83,8 @@ class TaskSection(Section):
     arguments: Annotated[dict[str, Argument], Field(min_length=1)]
     """Name: float32[M, N] for a tensor, name: 1.0e-5 for a scalar, in the order of the reference's parameters."""
     returns: Annotated[dict[str, Return], Field(min_length=1)]
-    """Name: float32[M, N] of each tensor that the reference returns, in order; or {type, compare} of it."""
+    """Name: float32[M, N] of each tensor that the reference returns, in order, float32[] of a single number; or {type,
+    compare} of it."""
     check: Annotated[list[Extents], Field(min_length=1)]
     """Shapes at which correctness is checked: small and odd ones."""
     time: Annotated[list[Extents], Field(min_length=1)]
@@ -257,7 +260,7 @@ def _reference(section: TaskSection, document: Document) -> str:
     path: Path = ("task", "reference")
     try:
         source = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
         raise document.error(
             path, f"expected a Python file at {file}: {error}; paths are relative to the YAML"
         ) from error
@@ -316,6 +319,8 @@ def _check_shape(task: Task, shape: Shape, document: Document, path: Path) -> No
         raise document.error(
             (*path, extra[0]), f"no tensor has this dimension ({advice}remove it; known: {', '.join(wanted) or 'none'})"
         )
+    if huge := [name for name, size in shape.items() if size > MOST_BYTES]:
+        raise document.error((*path, huge[0]), f"expected a size of at most {MOST_BYTES}; make it smaller")
     for tensor in (*task.inputs, *task.returns):
         try:
             sizes = dict(zip(tensor.dims, tensor.extents(shape), strict=True))
@@ -327,6 +332,12 @@ def _check_shape(task: Task, shape: Shape, document: Document, path: Path) -> No
                 raise document.error(
                     path, f"expected sizes above 0, got {tensor.name}'s {dim} = {size}; enlarge the shape"
                 )
+        if (size_bytes := tensor.bytes(shape)) > MOST_BYTES:
+            raise document.error(
+                path,
+                f"expected tensors that a machine can hold, got {tensor.name} of {size_bytes:.3g} bytes at "
+                f"{shape_label(shape)}; make the shape smaller",
+            )
         low, high = bounds
         if low is not None and high is not None and not low < high:
             raise document.error(

@@ -87,7 +87,7 @@ def read(file: FilePath) -> Document:
     """
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
         raise EvokernError(f"{file}: expected a readable YAML file in UTF-8: {error}") from error
     document = Document(file)
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from evokern import compiler, nursery
 from evokern.backends._cpp_profile import EDITION, facts
+from evokern.backends._cpp_standalone import standalone
 from evokern.compiler import compile_native, shared_library
 from evokern.errors import EvokernError
 from evokern.kernel import Kernel
@@ -126,6 +127,10 @@ class Cpp:
             return chosen
         macros, own = chosen
         return shared_library(self._unit(kernel, task), (*flags, *own), PRELUDE, macros)
+
+    def standalone(self, kernel: Kernel) -> str:
+        """The kernel as a file that g++ compiles by itself, and that evokern judges as it judges the kernel."""
+        return standalone(kernel, PRELUDE, FLAGS)
 
     def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
         chosen, artefact = _first_choices(kernel.tunables, task), self.compile(kernel, task)

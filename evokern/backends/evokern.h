@@ -1,5 +1,6 @@
 // What every C++ kernel may use without including anything: included first by the compiler's command line, precompiled.
 #pragma once
+#define EVOKERN_PRELUDE 1
 
 #include <algorithm>
 #include <array>

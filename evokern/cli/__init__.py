@@ -18,6 +18,7 @@ from evokern.cli.resume import resume
 from evokern.cli.run import run
 from evokern.cli.schema import schema
 from evokern.cli.show import show
+from evokern.cli.terminal import legible_output
 from evokern.cli.tune import tune
 from evokern.cli.verifiers import verifiers
 from evokern.confinement import hide
@@ -53,17 +54,22 @@ for _verb in _VERBS:
 def main() -> None:
     """The `evokern` program: every expected failure becomes one message and an exit code."""
     hide()  # the environment may hold keys
+    with legible_output():
+        sys.exit(_run())
+
+
+def _run() -> int:
     try:
-        sys.exit(cli.main(standalone_mode=False) or 0)
+        return cli.main(standalone_mode=False) or 0
     except EvokernError as error:
         click.echo(f"evokern: {error}", err=True)
-        sys.exit(2)
+        return 2
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("evokern: interrupted; the archive keeps everything that was committed", err=True)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(1)
+        return 1

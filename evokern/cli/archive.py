@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 import click
 
 from evokern.errors import EvokernError
+from evokern.quote import cleaned
 
 if TYPE_CHECKING:
     from evokern.history import Archive
 
+DAMAGE_LINES = 5
+"""Damaged records that are named one by one."""
 P = ParamSpec("P")
 
 
@@ -31,9 +34,22 @@ def reads_archive(verb: Callable[Concatenate[Archive, P], None]) -> Callable[...
     def with_archive(path: Path | None, *arguments: P.args, **options: P.kwargs) -> None:
         from evokern.history import Archive
 
-        verb(Archive(path or newest()), *arguments, **options)
+        with Archive(path or newest()) as archive:
+            try:
+                verb(archive, *arguments, **options)
+            finally:
+                _tell_of_damage(archive)
 
     return with_archive
+
+
+def _tell_of_damage(archive: Archive) -> None:
+    """On standard error, so that what programs read stays whole."""
+    damage = archive.damage
+    for name, reason in list(damage.items())[:DAMAGE_LINES]:
+        click.echo(cleaned(f"evokern: {archive.path}: {name} is damaged and left out: {reason}"), err=True)
+    if len(damage) > DAMAGE_LINES:
+        click.echo(f"evokern: {archive.path}: {len(damage) - DAMAGE_LINES} more are damaged and left out", err=True)
 
 
 def newest(folder: Path = Path("archives")) -> Path:

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from evokern.cli.terminal import bare_output
+from evokern.quote import cleaned
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -73,13 +76,14 @@ class LiveTable(Plain):
     """The last generations as a table that is redrawn in place, with what is going on below it."""
 
     def __init__(self, verbose: bool) -> None:
+        from rich.console import Console
         from rich.live import Live
 
         super().__init__(verbose)
         self._standings: deque[Standing] = deque(maxlen=LIVE_ROWS)
         self._phase = ""
         self._seen = 0
-        self._live = Live(get_renderable=self._table, refresh_per_second=4)
+        self._live = Live(get_renderable=self._table, console=Console(file=bare_output()), refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -104,13 +108,13 @@ class LiveTable(Plain):
         self._seen = 0
 
     def _line(self, text: str) -> None:
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(cleaned(text), markup=False, highlight=False)
 
     def _table(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(caption=Text(self._phase), caption_justify="left", box=None, pad_edge=False)
+        table = Table(caption=Text(cleaned(self._phase)), caption_justify="left", box=None, pad_edge=False)
         for name in ("gen", "proposed", "judged", "passed", "time"):
             table.add_column(name, justify="right")
         spends = any(one.spent for one in self._standings)
@@ -119,8 +123,8 @@ class LiveTable(Plain):
         table.add_column("leader", overflow="ellipsis", no_wrap=True)
         for one in self._standings:
             counts = (one.generation, one.proposed, one.judged, one.passed)
-            spent = [Text(one.spent)] if spends else []
-            table.add_row(*map(str, counts), f"{one.elapsed_s:.0f} s", *spent, Text(one.summary))
+            spent = [Text(cleaned(one.spent))] if spends else []
+            table.add_row(*map(str, counts), f"{one.elapsed_s:.0f} s", *spent, Text(cleaned(one.summary)))
         return table
 
 

@@ -87,6 +87,14 @@ def overriding(*names: str) -> Callable[[Verb], Verb]:
     return decorate
 
 
+trusting = click.option(
+    "--trust-archive",
+    is_flag=True,
+    help="Continue a run that was not begun here: its Python runs, its models are asked.",
+)
+"""Gives a verb the user's word for an archive of somebody else."""
+
+
 def given(**options: Any) -> dict[str, object]:
     """Those of `options` that were given, by dotted key."""
     return {KEYS[name]: value for name, value in options.items() if value is not None and value != ()}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from evokern.cli.overrides import given, overriding
+from evokern.cli.overrides import given, overriding, trusting
 from evokern.cli.watch import SEARCHING, loudness, watch
 
 
@@ -18,14 +18,23 @@ from evokern.cli.watch import SEARCHING, loudness, watch
     metavar="N",
     help="Branch: a new run that shares generations 0 to N and goes its own way after them.",
 )
+@trusting
 @overriding(*SEARCHING)
 @loudness
-def resume(archive: Path, from_generation: int | None, quiet: bool, verbose: bool, **options: object) -> None:
+def resume(
+    archive: Path, from_generation: int | None, trust_archive: bool, quiet: bool, verbose: bool, **options: object
+) -> None:
     """Continue a search, or branch from it.
 
     Goes on with the latest run of ARCHIVE. Settings come from the archive; the options override them, e.g. more
-    --generations for a run that has ended. Nothing that was judged is judged again.
+    --generations for a run that has ended. Nothing that was judged is judged again. A run that you did not begin on
+    this machine runs Python and asks models of somebody else's choice: that needs --trust-archive. --trust-kernels is
+    never taken from an archive.
     """
     from evokern.search import resume as reopen
 
-    watch(reopen(archive, from_generation, given(**options)), archive, quiet=quiet, verbose=verbose)
+    if trust_archive:
+        search = reopen(archive, from_generation, given(**options), is_trusted=True)
+    else:
+        search = reopen(archive, from_generation, given(**options))
+    watch(search, archive, quiet=quiet, verbose=verbose)

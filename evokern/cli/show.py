@@ -9,12 +9,15 @@ import click
 from evokern.cli.archive import reads_archive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evokern.history import Archive
+    from evokern.kernel import Kernel
 
 
 @click.command()
 @click.argument("id", type=int)
-@click.option("--source", is_flag=True, help="Print the source alone, to compile or to check it.")
+@click.option("--source", is_flag=True, help="Print the source alone, as a file that compiles by itself.")
 @click.option("--prompts", is_flag=True, help="Print what models were asked for it and what they answered, in full.")
 @reads_archive
 def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) -> None:
@@ -27,11 +30,22 @@ def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) 
 
     found = archive.candidate(id)
     if source:
-        click.echo(found.child.kernel.source, nl=False)
+        click.echo(_to_compile(found.child.kernel), nl=False)
         return
-    exchanges = archive.exchanges(found.run)
+    exchanges = archive.answers(found)
     if prompts:
         click.echo(report.conversations(found, exchanges))
     else:
-        history = archive.candidates(found.run)
+        history = archive.candidates(found.run) if found.child.kernel.tunables else ()
         click.echo(report.as_json(found, exchanges) if as_json else report.text(found, exchanges, history))
+
+
+def _to_compile(kernel: Kernel) -> str:
+    """With all that the compiler needs besides the source, where the kernel's language has such a form."""
+    from evokern import registry
+
+    backend = registry.discover("backends").get(kernel.language)
+    form: Callable[[Kernel], str] | None = getattr(
+        backend() if isinstance(backend, type) else backend, "standalone", None
+    )
+    return form(kernel) if form else kernel.source

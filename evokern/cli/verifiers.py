@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evokern.cli.overrides import given, overriding
+from evokern.cli.overrides import given, overriding, trusting
 
 if TYPE_CHECKING:
     from evokern.report.verifiers import Account
@@ -44,9 +44,10 @@ def account(archive: Path | None, as_json: bool) -> None:
 
 @verifiers.command()
 @click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+@trusting
 @overriding("models", "usd", "tokens", "calls")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def calibrate(archive: Path, as_json: bool, **options: object) -> None:
+def calibrate(archive: Path, trust_archive: bool, as_json: bool, **options: object) -> None:
     """Ask models as soft verifiers about the judged kernels of ARCHIVE.
 
     Verdicts and answers go into ARCHIVE, where later searches find them; what was asked already is not asked again.
@@ -57,7 +58,7 @@ def calibrate(archive: Path, as_json: bool, **options: object) -> None:
     chosen = given(**options)
     if "models" in chosen:
         chosen["verification.models"] = chosen.pop("models")
-    if not list(examine(archive, chosen)):
+    if not list(examine(archive, chosen, trust_archive)):
         click.echo("Nothing was asked: every judged kernel has its verdicts, or the budget is spent.", err=True)
     _print(archive, as_json)
 

@@ -16,6 +16,7 @@ from evokern.errors import EvokernError
 from evokern.models.keys import scrubbed
 from evokern.models.ledger import Ledger, Price, Spending
 from evokern.protocols import Archive, Run
+from evokern.quote import cleaned
 from evokern.settings import BudgetSettings, ModelSettings
 
 GIVE_UP = 10
@@ -105,7 +106,8 @@ class Desk:
         if model not in self.models:
             raise EvokernError(f"no model {model!r} is configured; there are {', '.join(self.models)}")
         settings = self.models[model]
-        prompt = replace(prompt, messages=tuple(Message(m.role, scrubbed(m.text, settings)) for m in prompt.messages))
+        messages = (Message(turn.role, cleaned(scrubbed(turn.text, settings))) for turn in prompt.messages)
+        prompt = replace(prompt, messages=tuple(messages))
         key = content_key(settings, prompt)
         with self._lock:
             answer = self._answers.get(key)

@@ -14,6 +14,14 @@ from evokern.report.figures import Ratio
 from evokern.report.table import table
 from evokern.task import shape_label
 
+TERMS = {
+    "eager": "PyTorch as it runs the reference, operator by operator",
+    "compile": "torch.compile of the reference",
+    "max-autotune": "torch.compile of the reference, which tries many kernels of its own",
+    "yardstick": "the task's first seed kernel",
+    "pacemaker": "a kernel of this search that others are timed beside, since PyTorch takes too long for it",
+}
+"""What kernels are compared with, in a few words."""
 UNTIMED = "which does not time: without a GPU it only tells right from wrong"
 """Said of a judge whose backend can't be timed on this machine."""
 
@@ -78,7 +86,7 @@ def timings(measurements: Sequence[Measurement], doubts: Sequence[Evidence] = ()
         )
         for one in measurements
     ]
-    return table(headers, rows)
+    return "\n".join([table(headers, rows), *(f"{name}: {TERMS[name]}" for name in names if name in TERMS)])
 
 
 def evidence_text(evidence: Sequence[Evidence]) -> str:

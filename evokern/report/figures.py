@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import exp, inf, log, sqrt
 
 from evokern.outcome import Evaluation, Evidence, Measurement
 from evokern.task import shape_label
 
 MISSING = "-"
 COMPILED = ("compile", "max-autotune")
+_MOST = 700.0
+"""Exponent beyond which a float overflows: such an interval is open."""
 OTHER = 1.1
 """Two measurements whose contention differs by more were made on what counts as two machines."""
 
@@ -41,9 +43,14 @@ def over(evaluation: Evaluation, baseline: str) -> Ratio | None:
         return None
     count = len(found)
     centre = sum(log(speedup.ratio) for speedup in found) / count
-    below = sqrt(sum(log(speedup.ratio / speedup.low) ** 2 for speedup in found)) / count
-    above = sqrt(sum(log(speedup.high / speedup.ratio) ** 2 for speedup in found)) / count
-    return Ratio(exp(centre), exp(centre - below), exp(centre + above), bool(evaluation.doubts))
+    below = sqrt(sum(_width(speedup.low, speedup.ratio) ** 2 for speedup in found)) / count
+    above = sqrt(sum(_width(speedup.ratio, speedup.high) ** 2 for speedup in found)) / count
+    return Ratio(exp(centre), exp(centre - below), exp(min(centre + above, _MOST)), bool(evaluation.doubts))
+
+
+def _width(low: float, high: float) -> float:
+    """Of an interval, in log space; infinite where a bound says nothing."""
+    return log(high / low) if 0 < low < inf and 0 < high < inf and high / low > 0 else inf
 
 
 def best_of(evaluation: Evaluation) -> str:

@@ -122,9 +122,9 @@ def _counts(row: Account) -> tuple[str, ...]:
     wrong, good, unjudged = str(seen.refused_wrong), str(seen.refused_good), str(seen.refused_unjudged)
     if row.mode is Mode.RULE:
         wrong, good, unjudged = str(seen.refused), figures.MISSING, figures.MISSING
-    rates = (
-        (row.precision, row.recall, row.false_refusals) if row.mode is not Mode.RULE else (row.precision, None, None)
-    )
+    recall = row.recall if seen.refused_wrong + seen.passed_wrong else None  # else it would be the prior's
+    good_lost = row.false_refusals if seen.refused_good + seen.passed_good else None
+    rates = (row.precision, recall, good_lost) if row.mode is not Mode.RULE else (row.precision, None, None)
     brier = figures.MISSING if row.brier is None or row.mode is Mode.RULE else f"{row.brier:.3f}"
     passed = (str(seen.passed_wrong), str(seen.passed_good))
     return (row.verifier, wrong, good, unjudged, *passed, str(row.abstained), *map(_share, rates), brier)

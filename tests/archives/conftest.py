@@ -109,6 +109,7 @@ class Records:
             self.some(self.speedup),
             self.number(ODD),
             self.one_of((True, False)),
+            self.one_of((None, 1.0, self._random.lognormvariate(0, 1))),
         )
 
     def evaluation(self) -> Evaluation:

@@ -11,7 +11,7 @@ import pytest
 from evokern import registry
 from evokern.completion import Flaw, Flawed
 from evokern.errors import EvokernError
-from evokern.kernel import Child, Recipe
+from evokern.kernel import Child, Parent, Recipe
 from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
 from evokern.protocols import Generation
 
@@ -143,7 +143,9 @@ def test_a_candidate_taken_over_may_be_measured_again_by_the_branch(archive, rec
 
 
 BROKEN = {
-    "unknown parent": lambda source, run: source.candidate(run, 9, 0, [10**6] * 3 + [10**6 + 1] * 40),
+    "unknown parent": lambda source, run: Candidate(
+        run, 9, 0, 0, Child(source.kernel(), "mutate", Recipe(source.kernel()), (Parent(10**6),))
+    ),
     "unknown run": lambda source, run: source.candidate(run + 1, 0, 0),
     "text that no file can hold, in the very last row": lambda source, run: replace(
         source.candidate(run, 9, 0),

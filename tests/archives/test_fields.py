@@ -17,7 +17,7 @@ import pytest
 from evokern import registry
 from evokern.completion import Completion, Exchange, Finish, Flawed, Prompt
 from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
+from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status, Verdict
 from evokern.protocols import Generation, Run
 
 ARCHIVES = registry.discover("archives")
@@ -25,10 +25,11 @@ PLACES = {  # what names another record must name one that is there
     Candidate: {"run": 1, "generation": 3, "index": 2},
     Parent: {"id": 1},
     Child: {"completions": (1,), "insights": (1, 1)},
-    Generation: {"run": 1, "islands": ((1,), (), (1,)), "remeasured": (1, 1)},
+    Generation: {"run": 1, "number": 0, "islands": ((1,), (), (1,)), "remeasured": (1, 1)},
     Exchange: {"run": 1},
-    Run: {"parent": 1, "branched_at": 0},
+    Run: {"parent": 1, "branched_at": 0, "settings": '{"a": 1}', "task": '{"b": 2}', "machine": '{"c": 3}'},
     Completion: {"id": 0},
+    Verdict: {"doubt": 0.25},  # a probability
 }
 
 
