@@ -8,6 +8,7 @@ device; and lanes that a mask leaves out hold garbage, as they may on a device.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 NOBODY, SEVERAL = -1, -2
 _Array = np.ndarray[Any, Any]
+_Rounding = Callable[[_Array], _Array]
 
 
 class Misuse(Exception):
@@ -88,6 +90,29 @@ class CheckedMemory:
     def atomic_cas(self, pointers: _Array, compared: _Array, values: _Array, semantic: Any) -> Any:
         self._atomic(pointers.reshape(-1), values.dtype.itemsize)
         return self._native.atomic_cas(pointers, compared, values, semantic)
+
+    def add_narrow(self, pointers: _Array, values: _Array, mask: _Array, widen: _Rounding, narrow: _Rounding) -> _Array:
+        """An atomic addition of 16-bit floats, lane after lane, each sum rounded: the bits that were there before.
+
+        Args:
+            widen: bits to float32.
+            narrow: float32 to bits.
+        """
+        self._atomic(pointers[mask], values.dtype.itemsize)
+        before = np.zeros_like(values)
+        where, given, seen = (
+            pointers.reshape(-1),
+            np.broadcast_to(values, pointers.shape).reshape(-1),
+            before.reshape(-1),
+        )
+        left = np.flatnonzero(np.broadcast_to(mask, pointers.shape).reshape(-1))
+        while left.size:
+            _, first = np.unique(where[left], return_index=True)  # those that meet nobody go at once
+            lanes, everyone = left[first], np.ones(first.size, bool)
+            seen[lanes] = self._native.load(where[lanes], everyone, np.zeros_like(given[lanes]), given.dtype)
+            self._native.store(where[lanes], narrow(widen(seen[lanes]) + widen(given[lanes])), everyone)
+            left = np.delete(left, first)
+        return seen.reshape(pointers.shape)
 
     def _atomic(self, pointers: _Array, size: int) -> None:
         for region, at in self._places(pointers, size, "changes"):

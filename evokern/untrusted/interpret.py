@@ -26,17 +26,21 @@ from pydantic import TypeAdapter
 os.environ["TRITON_INTERPRET"] = "1"
 
 import triton.language as tl
+from triton.language.extra import libdevice
+from triton.language.extra.cuda import libdevice as cuda_libdevice
 from triton.runtime import interpreter
 
-from evokern.backends._triton_arguments import matched
+from evokern._job_end import UNSUPPORTED
+from evokern.backends._triton_arguments import is_built_in, matched
 from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
 from evokern.task import DType, Shape, Task, shape_label
+from evokern.untrusted import control_flow
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
-from evokern.untrusted.emulation import install
-from evokern.untrusted.overflow import watch
+from evokern.untrusted.emulation import Unsupported, install, install_libdevice, reseed
+from evokern.untrusted.overflow import line_of, watch
 
 _CONTROL, _PLAN = 3, 4
 _OUTPUT, _VALUE = 1, 2
@@ -101,7 +105,7 @@ class Interpretation:
         function = self._functions[launch.function]
         given, _ = matched(function, launch)
         handles = {
-            name: self._handle(argument, name in function.constexprs, regions, scratch)
+            name: self._handle(argument, is_built_in(function, name, argument), regions, scratch)
             for name, argument in given.items()
         }
         interpreted = getattr(self._module, launch.function)
@@ -168,7 +172,9 @@ class Slots:
 def _checked_memory() -> CheckedMemory:
     """The process's only one, in the interpreter from now on."""
     memory = CheckedMemory(interpreter._interpreter)
-    install(interpreter, tl, memory)
+    install(interpreter, tl, memory, _say_once)
+    control_flow.install(interpreter, tl)
+    install_libdevice(interpreter, libdevice, cuda_libdevice)
     watch(interpreter, _say, _FILE)
     return memory
 
@@ -207,6 +213,33 @@ def _say(what: str, line: int = 0) -> None:
     sys.stderr.flush()
 
 
+@functools.cache
+def _said(what: str, line: int) -> None:
+    _say(what, line)
+
+
+def _say_once(what: str) -> None:
+    _said(what, line_of(_FILE))
+
+
+def _is_unsupported(error: BaseException) -> bool:
+    """Whether the interpreter failed and not the kernel.
+
+    What Triton's front end raises it raises when it compiles, too; what the kernel's own lines raise is theirs.
+    """
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, Unsupported | NotImplementedError):
+        return True
+    if isinstance(cause, Misuse | SystemExit) or not isinstance(cause, Exception):
+        return False
+    trace, innermost = cause.__traceback__, ""
+    while trace is not None:
+        innermost, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    return innermost != _FILE and f"{os.sep}language{os.sep}" not in innermost
+
+
 def prepare() -> None:
     """Makes the language's functions interpreted ones, once for every worker that is forked from here."""
     _checked_memory()
@@ -228,6 +261,7 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
     buffers = Slots(task, library)
     kernel: Interpretation | None = None
     turn = 0
+    reseed()
     try:
         while True:
             turn += 1
@@ -249,4 +283,4 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
             library.evokern_say_done(page, turn)
     except BaseException as error:  # the process's end: its words are the evidence
         _say(_told(error))
-        os._exit(1)
+        os._exit(UNSUPPORTED if _is_unsupported(error) else 1)
