@@ -9,6 +9,8 @@ CPU_LIMIT_S = 60
 WALL_LIMIT_S = 600
 """Time of one job by the clock. It catches jobs that wait; on a busy machine it must not be the limit that counts."""
 
+DIVERGED = 87
+"""Exit status of an interpreter that saw a kernel do other things to memory than its compiled form does."""
 UNSUPPORTED = 86
 """Exit status of an interpreter that can't do what a kernel asks of it."""
 

@@ -50,6 +50,11 @@ class Specialised:
         """How many blocks work on one program."""
         return dict(self.options).get("num_ctas", 1)
 
+    @property
+    def key(self) -> str:
+        """One text for each that differs."""
+        return json.dumps(self.job, sort_keys=True)
+
     @cached_property
     def job(self) -> dict[str, object]:
         """As the compile worker takes it."""

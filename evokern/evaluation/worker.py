@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Self
 
-from evokern._job_end import UNSUPPORTED
+from evokern._job_end import DIVERGED, UNSUPPORTED
 from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
@@ -146,6 +146,9 @@ class Worker:
         if code == UNSUPPORTED and self._is_interpreted:
             reason = "the interpreter can't do what this kernel does, which may be right: only a GPU can tell"
             raise Fallen(self.name, Status.INCONCLUSIVE, Evidence(INTERPRETER, reason, words, shape))
+        if code == DIVERGED and self._is_interpreted:
+            reason = "the kernel does other things to memory where it is checked than where it is compiled"
+            raise Fallen(self.name, Status.CHEATED, Evidence(INTERPRETER, reason, words, shape))
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
         raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
 

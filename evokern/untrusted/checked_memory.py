@@ -50,6 +50,8 @@ class CheckedMemory:
         self.program = 0
         """Number of the program that runs, within the grid."""
         self._ordered: set[int] = set()
+        self.seen: Callable[[str], None] = _nothing
+        """Is told of each access: ``load``, ``store`` or ``atomic``."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._native, name)
@@ -63,6 +65,7 @@ class CheckedMemory:
             region.forget()
 
     def load(self, pointers: _Array, mask: _Array, other: _Array, dtype: Any) -> _Array:
+        self.seen("load")
         active = pointers[mask]
         for region, at in self._places(active, np.dtype(dtype).itemsize, "reads"):
             writers = region.writers[at]
@@ -74,6 +77,7 @@ class CheckedMemory:
         return found
 
     def store(self, pointers: _Array, values: _Array, mask: _Array) -> Any:
+        self.seen("store")
         active, given = pointers[mask], np.broadcast_to(values, pointers.shape)[mask]
         for region, at in self._places(active, values.dtype.itemsize, "writes"):
             if not region.writable:
@@ -115,6 +119,7 @@ class CheckedMemory:
         return seen.reshape(pointers.shape)
 
     def _atomic(self, pointers: _Array, size: int) -> None:
+        self.seen("atomic")
         for region, at in self._places(pointers, size, "changes"):
             if not region.writable:
                 raise Misuse(f"changes {region.name}, which is an input")
@@ -177,6 +182,10 @@ class CheckedMemory:
     def _race(self, region: Region, at: int, other: int, verb: str, what: str) -> None:
         who = "another program" if other == SEVERAL else f"program {other}"
         raise Misuse(f"a race: program {self.program} {verb} {who} {what}, at byte {at} of {region.name}")
+
+
+def _nothing(kind: str) -> None:
+    pass
 
 
 def _joined(before: _Array, program: int) -> _Array:

@@ -31,9 +31,9 @@ def install(interpreter: Any, tl: Any) -> None:
             is_and: ast.expr = ast.Constant(value=isinstance(node.op, ast.And))
             return ast.Call(func=ast.Name(id=_JOIN, ctx=ast.Load()), args=[is_and, *parts], keywords=[])
 
-        def visit_Assert(self, node: ast.Assert) -> ast.Pass:
-            """Nothing, as on a device without TRITON_DEBUG."""
-            return ast.copy_location(ast.Pass(), node)
+        def visit_Assert(self, node: ast.Assert) -> ast.Expr:
+            """Computed and not looked at, as on a device without TRITON_DEBUG."""
+            return ast.copy_location(ast.Expr(value=self.visit(node.test)), node)
 
         def visit_For(self, node: ast.For) -> ast.For:
             self.generic_visit(node)

@@ -30,8 +30,8 @@ from triton.language.extra import libdevice
 from triton.language.extra.cuda import libdevice as cuda_libdevice
 from triton.runtime import interpreter
 
-from evokern._job_end import UNSUPPORTED
-from evokern.backends._triton_arguments import is_built_in, matched
+from evokern._job_end import DIVERGED, UNSUPPORTED
+from evokern.backends._triton_arguments import bind, is_built_in, matched
 from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
@@ -40,6 +40,7 @@ from evokern.task import DType, Shape, Task, shape_label
 from evokern.untrusted import control_flow
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
 from evokern.untrusted.emulation import Unsupported, install, install_libdevice, reseed
+from evokern.untrusted.memory_sites import ATOMIC, LOAD, STORE, Sites, difference, statements
 from evokern.untrusted.overflow import line_of, watch
 
 _CONTROL, _PLAN = 3, 4
@@ -55,11 +56,19 @@ _TYPES = {
 }  # fmt: skip
 
 
+class Divergence(Exception):
+    """A kernel does other things to memory where it is interpreted than where it is compiled."""
+
+
 class Interpretation:
     """A kernel that can be called."""
 
-    def __init__(self, source: str, task: Task) -> None:
+    def __init__(self, source: str, task: Task, sites: Sequence[tuple[str, Sites, Sites]] = ()) -> None:
         """Reads the plan and imports the module; the process has lost its rights before.
+
+        Args:
+            sites: of each specialisation of a device function, what its compiled form does to memory; no comparison
+                for those that are not among them.
 
         Raises:
             SystemExit: the kernel does not load.
@@ -72,6 +81,8 @@ class Interpretation:
         self._functions: dict[str, DeviceFunction] = functions
         self._memory = _checked_memory()
         self._module = _module(source)
+        self._sites = {key: (anywhere, always) for key, anywhere, always in sites}
+        self._statements = statements(source)
         self._resolved: dict[str, tuple[Resolved, list[Region], list[ctypes.Array[ctypes.c_char]]]] = {}
 
     def prepare(self, shape: Shape) -> tuple[Resolved, list[Region]]:
@@ -114,6 +125,8 @@ class Interpretation:
         builder = interpreter.interpreter_builder
         builder.set_grid_dim(*launch.grid)
         self._memory.open([*regions.values(), *scratch])
+        seen: dict[str, set[int]] = {LOAD: set(), STORE: set(), ATOMIC: set()}
+        self._memory.seen = lambda kind: seen[kind].add(line_of(_FILE))
         number = 0
         with np.errstate(all="ignore"):
             for x in range(launch.grid[0]):
@@ -123,6 +136,14 @@ class Interpretation:
                         self._memory.program = number
                         python_function(**handles)
                         number += 1
+        self._compare(bind(function, launch)[0].key, seen)
+
+    def _compare(self, key: str, seen: Mapping[str, set[int]]) -> None:
+        """Holds what a launch did to memory against its compiled form."""
+        if key in self._sites:
+            found = {kind: {self._statements.get(line, line) for line in lines} for kind, lines in seen.items()}
+            if (what := difference(found, *self._sites[key])) is not None:
+                raise Divergence(what)
 
     def _handle(
         self, argument: Any, is_constexpr: bool, regions: Mapping[str, Region], scratch: Sequence[Region]
@@ -199,7 +220,7 @@ def _told(error: BaseException) -> str:
         while trace is not None:
             line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == _FILE else line
             trace = trace.tb_next
-    what = str(cause) if isinstance(cause, Misuse) else f"{type(cause).__name__}: {cause}"
+    what = str(cause) if isinstance(cause, Misuse | Divergence) else f"{type(cause).__name__}: {cause}"
     return _placed(what, line)
 
 
@@ -232,7 +253,7 @@ def _is_unsupported(error: BaseException) -> bool:
         cause = cause.__cause__
     if isinstance(cause, Unsupported | NotImplementedError):
         return True
-    if isinstance(cause, Misuse | SystemExit) or not isinstance(cause, Exception):
+    if isinstance(cause, Misuse | Divergence | SystemExit) or not isinstance(cause, Exception):
         return False
     trace, innermost = cause.__traceback__, ""
     while trace is not None:
@@ -273,7 +294,7 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
                 library.evokern_confine_kernel(places, len(readable))
                 if os.getppid() != buffers.judge:
                     raise SystemExit("the judge is gone")
-                kernel = Interpretation(found["source"], task)
+                kernel = Interpretation(found["source"], task, found["sites"])
             elif verb == _RUN:
                 for slot in slots:
                     kernel.call(*buffers.slot(slot))
@@ -283,4 +304,6 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
             library.evokern_say_done(page, turn)
     except BaseException as error:  # the process's end: its words are the evidence
         _say(_told(error))
+        if isinstance(error, Divergence):
+            os._exit(DIVERGED)
         os._exit(UNSUPPORTED if _is_unsupported(error) else 1)

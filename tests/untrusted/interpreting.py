@@ -32,9 +32,13 @@ def interpreted(case: dict[str, Any]) -> dict[str, Any]:
             is_output = tensor in task.returns
             regions[tensor.name] = Region(tensor.name, found.ctypes.data, found.size, is_output)
     try:
-        interpret.Interpretation(case["source"], task).call(shape, regions)
+        interpret.Interpretation(case["source"], task, case.get("sites", ())).call(shape, regions)
     except (Exception, SystemExit) as error:  # how it ends is what is tested
-        return {"failed": interpret._told(error), "unsupported": interpret._is_unsupported(error)}
+        return {
+            "failed": interpret._told(error),
+            "unsupported": interpret._is_unsupported(error),
+            "diverged": isinstance(error, interpret.Divergence),
+        }
     return {"outputs": {tensor.name: memory[tensor.name].tobytes().hex() for tensor in task.returns}}
 
 
