@@ -25,10 +25,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from evokern import compiler, confinement
+from evokern._job_end import CPU_LIMIT_S, WALL_LIMIT_S, JobEnd
+from evokern._keeper import on_lasting_thread
 from evokern.errors import EvokernError
 from evokern.machine import bare_environment, cache_folder
 
-START_S, PATIENCE_S = 120, 150
+START_S = 120
+PATIENCE_S = WALL_LIMIT_S + 60
+TRIES = 3
+"""How often a job is begun that something else keeps ending."""
 QUOTED_BYTES = 6000
 SHIM = confinement.LAUNCHER.with_name("python_worker.cpp")
 _PR_SET_CHILD_SUBREAPER = 36
@@ -48,54 +53,41 @@ class Nursery:
         Raises:
             EvokernError: it does not come up.
         """
+        self._job = job
         self._lock = threading.Lock()
-        library = compiler.compile_native(SHIM, "-O1", shared=True)
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
-        command = [sys.executable, "-P", "-m", "evokern.untrusted.nursery", str(theirs.fileno()), str(library), job]
-        with theirs:
-            self._process = subprocess.Popen(
-                [*command, *readable_places()],
-                stdin=subprocess.DEVNULL,
-                stdout=self._words,
-                stderr=self._words,
-                env=_environment(),
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
-        self._socket.settimeout(START_S)
-        with suppress(TimeoutError, ConnectionError):
-            if self._socket.recv(16) == b"ready":
-                atexit.register(self.close)
-                return
-        self.close()
-        self._words.seek(0)
-        words = self._words.read()[-QUOTED_BYTES:].decode(errors="replace")
-        raise EvokernError(f"expected a process for {job} to come up; its last words:\n{words or '(none)'}")
+        self._start()
+        atexit.register(self.close)
 
     def run(self, folder: Path) -> str | None:
         """Does the job that lies in `folder`; when it failed, its words.
 
+        A job that something else ended is done again: whoever sent the signal meant no fault of the kernel.
+
         Raises:
-            EvokernError: the process that forks is gone.
+            EvokernError: the job was ended from outside each time.
         """
-        reading, writing = os.pipe()
-        try:
-            with self._lock:
-                socket.send_fds(self._socket, [json.dumps({"folder": str(folder)}).encode()], [writing])
-        except OSError as error:
-            raise EvokernError(f"the process that starts confined jobs is gone: {error}; start again") from error
-        finally:
-            os.close(writing)
-        try:
-            _wait_for_end(reading)
-        finally:
-            os.close(reading)
-        if (folder / "answer.json").is_file():
-            return None
-        words = confinement.read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
-        printable = "".join(letter for letter in words if letter in "\n\t" or letter.isprintable())
-        return printable.strip() or "the compiler was killed: too much time or memory"
+        how = ""
+        for _ in range(TRIES):
+            ended = self._once(folder)
+            if ended is None:
+                how = "the process that starts it was killed"
+                continue
+            if (folder / "answer.json").is_file():
+                return None
+            words = confinement.read_untrusted(folder / "words", QUOTED_BYTES).decode(errors="replace")
+            printable = "".join(letter for letter in words if letter in "\n\t" or letter.isprintable()).strip()
+            if ended.is_late:
+                how = f"it was still running after {WALL_LIMIT_S} s, of which it computed for {ended.cpu_s:.0f} s"
+            elif ended.code != -signal.SIGKILL:
+                return printable or _how_it_ended(ended.code)
+            elif ended.cpu_s >= CPU_LIMIT_S - 1:
+                return f"{printable}\nthe compiler took over {CPU_LIMIT_S} s of processor time".strip()
+            else:
+                how = f"something killed it after {ended.cpu_s:.1f} s of processor time"
+        raise EvokernError(
+            f"expected a compile job to end by itself, {TRIES} times it did not: {how}; no kernel is to blame. "
+            "Look for a shortage of memory (`dmesg | grep -i oom`) or an overloaded machine, then resume"
+        )
 
     def fork(self, arguments: Sequence[str], descriptors: Sequence[int], cores: Sequence[int]) -> int:
         """Starts a worker as a child of this process, and leader of its own session: its process id.
@@ -106,16 +98,66 @@ class Nursery:
             cores: where it may run.
 
         Raises:
-            EvokernError: the process that forks is gone.
+            EvokernError: the process that forks ended each time.
         """
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)  # whoever loses his parent below here becomes our child
         request = json.dumps({"arguments": list(arguments), "cores": list(cores)}).encode()
-        try:
-            with self._lock:
+        for _ in range(TRIES):
+            with self._lock, suppress(OSError, ValueError):
+                self._ensure()
                 socket.send_fds(self._socket, [request], list(descriptors))
                 return int(self._socket.recv(16))
-        except (OSError, ValueError) as error:
-            raise EvokernError(f"the process that starts workers is gone: {error}; start again") from error
+        raise EvokernError(f"the process that starts workers ended {TRIES} times; look for a shortage of memory")
+
+    def _once(self, folder: Path) -> JobEnd | None:
+        """How the job ended; None when the process that starts it was lost meanwhile."""
+        reading, writing = os.pipe()
+        try:
+            with self._lock:
+                self._ensure()
+                socket.send_fds(self._socket, [json.dumps({"folder": str(folder)}).encode()], [writing])
+        except OSError:
+            os.close(reading)
+            return None
+        finally:
+            os.close(writing)
+        try:
+            text = _all_of(reading)
+        finally:
+            os.close(reading)
+        return JobEnd(**json.loads(text)) if text else None
+
+    def _ensure(self) -> None:
+        """Starts the process again if it is gone."""
+        if self._process.poll() is not None:
+            self._socket.close()
+            self._start()
+
+    def _start(self) -> None:
+        library = compiler.compile_native(SHIM, "-O1", shared=True)
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        command = [sys.executable, "-P", "-m", "evokern.untrusted.nursery", str(theirs.fileno()), str(os.getpid())]
+        with theirs:
+            self._process = on_lasting_thread(
+                lambda: subprocess.Popen(
+                    [*command, str(library), self._job, *readable_places()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=self._words,
+                    stderr=self._words,
+                    env=_environment(),
+                    pass_fds=(theirs.fileno(),),
+                    start_new_session=True,
+                )
+            )
+        self._socket.settimeout(START_S)
+        with suppress(TimeoutError, ConnectionError):
+            if self._socket.recv(16) == b"ready":
+                return
+        self.close()
+        self._words.seek(0)
+        words = self._words.read()[-QUOTED_BYTES:].decode(errors="replace")
+        raise EvokernError(f"expected a process for {self._job} to come up; its last words:\n{words or '(none)'}")
 
     def close(self) -> None:
         """Ends it and the jobs that it watches."""
@@ -193,12 +235,20 @@ def readable_places() -> tuple[str, ...]:
     return tuple(sorted(str(place) for place in real if not any(parent in real for parent in place.parents)))
 
 
-def _wait_for_end(reading: int) -> None:
-    """Until nobody holds the other end of the pipe any more: the job has ended."""
-    deadline = time.monotonic() + PATIENCE_S
+def _all_of(reading: int) -> bytes:
+    """What the process that starts jobs says of the job's end; nothing if that process ends first, or never answers."""
+    deadline, found = time.monotonic() + PATIENCE_S, b""
     while (left := deadline - time.monotonic()) > 0:
-        if select.select([reading], [], [], left)[0] and not os.read(reading, 4096):
-            return
+        if select.select([reading], [], [], left)[0]:
+            if not (text := os.read(reading, 4096)):
+                break
+            found += text
+    return found
+
+
+def _how_it_ended(code: int) -> str:
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+    return f"the compiler {how}, without a word"
 
 
 def _environment() -> dict[str, str]:

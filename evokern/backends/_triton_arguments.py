@@ -50,6 +50,11 @@ class Specialised:
         """How many blocks work on one program."""
         return dict(self.options).get("num_ctas", 1)
 
+    @property
+    def key(self) -> str:
+        """One text for each that differs."""
+        return json.dumps(self.job, sort_keys=True)
+
     @cached_property
     def job(self) -> dict[str, object]:
         """As the compile worker takes it."""
@@ -87,8 +92,7 @@ def bind(function: DeviceFunction, launch: PlannedLaunch) -> tuple[Specialised, 
             )
             continue
         value = argument.value if isinstance(argument, Number) else argument
-        is_one = value == 1 and isinstance(value, int) and not isinstance(value, bool)
-        if name in function.constexprs or value is None or (is_one and name not in function.unspecialised):
+        if value is None or is_built_in(function, name, argument):
             signature.append((name, "constexpr"))
             constants.append((name, value))
             continue
@@ -103,6 +107,13 @@ def bind(function: DeviceFunction, launch: PlannedLaunch) -> tuple[Specialised, 
         function.name, tuple(signature), tuple(constants), tuple(aligned), tuple(sorted(options.items()))
     )
     return specialised, tuple(parameters)
+
+
+def is_built_in(function: DeviceFunction, name: str, argument: Argument | Constant) -> bool:
+    """Whether the compiler knows the value of a parameter, which is no tensor then: it has no ``.to``."""
+    value = argument.value if isinstance(argument, Number) else argument
+    is_one = value == 1 and isinstance(value, int) and not isinstance(value, bool)
+    return name in function.constexprs or value is None or (is_one and name not in function.unspecialised)
 
 
 def matched(function: DeviceFunction, launch: PlannedLaunch) -> tuple[dict[str, Argument | Constant], dict[str, int]]:

@@ -1,8 +1,8 @@
 """What a Triton kernel's source may hold besides its plan: imports of Triton, constants, and device functions.
 
-A device function computes with Triton's language. Statements that run when a module is imported, imports, other
-decorators and names with two underscores are refused at their line: they have no use on a device. This makes errors
-clear; what keeps the machine safe is that the source is only ever imported by confined processes.
+A device function says what is on the list of the language (`_triton_language`). Statements that run when a module is
+imported, other imports and other decorators are refused at their line: they have no use on a device. What keeps the
+machine safe is that the source is only ever imported by confined processes.
 """
 
 from __future__ import annotations
@@ -10,22 +10,21 @@ from __future__ import annotations
 import ast
 from dataclasses import dataclass
 
+from evokern.backends._triton_language import (
+    BUILTINS,
+    LANGUAGE,
+    TYPES,
+    Names,
+    check_annotation,
+    check_function,
+    check_word,
+    is_constexpr,
+)
 from evokern.outcome import Evidence
 from evokern.planexpression import Unsayable
 
-_MODULES = ("triton", "triton.language", "triton.language.extra", "triton.language.extra.libdevice")
 _DECORATORS = ("triton.jit", "jit")
 _JIT_OPTIONS = ("do_not_specialize", "do_not_specialize_on_alignment", "noinline")
-_CONSTEXPR = ("tl.constexpr", "constexpr", "triton.language.constexpr")
-_FORBIDDEN_NAMES = frozenset(
-    ("compile", "delattr", "dir", "eval", "exec", "exit", "breakpoint", "getattr", "globals", "hasattr", "input",
-     "locals", "memoryview", "object", "open", "print", "quit", "setattr", "super", "type", "vars")
-)  # fmt: skip
-_FORBIDDEN_STATEMENTS = (
-    ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal, ast.ClassDef, ast.AsyncFunctionDef, ast.FunctionDef,
-    ast.Lambda, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.AsyncFor, ast.Raise, ast.Delete, ast.Yield,
-    ast.YieldFrom, ast.Await, ast.NamedExpr, ast.GeneratorExp, ast.SetComp, ast.DictComp,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,34 +41,43 @@ class DeviceFunction:
 
 def device_functions(source: str) -> dict[str, DeviceFunction] | Evidence:
     """The device functions of a module whose plan parses, by name, or what else the module says and where."""
-    found: dict[str, DeviceFunction] = {}
+    definitions: list[ast.FunctionDef] = []
+    names = Names()
     try:
         for statement in ast.parse(source).body:
             match statement:
-                case ast.Import(names=names):
-                    _expect(statement, all(alias.name in _MODULES for alias in names))
-                case ast.ImportFrom(module=module, level=0):
-                    _expect(statement, module in _MODULES)
+                case ast.Import() | ast.ImportFrom():
+                    names.take(statement)
                 case ast.Expr(value=ast.Constant(value=str())):
                     continue
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    _constant(value)
-                    _expect(statement, not name.startswith("__"))
-                case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
-                    _expect(annotation, ast.unparse(annotation) in _CONSTEXPR)
+                    _constant(value, names)
+                    _named(statement, name, names)
+                case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation, value=value):
+                    _expect(annotation, is_constexpr(annotation))
                     if value is not None:
-                        _constant(value)
+                        _constant(value, names)
+                    _named(statement, name, names)
                 case ast.FunctionDef(name="kernel"):
                     continue
                 case ast.FunctionDef(name=name):
-                    found[name] = _function(statement)
+                    _expect(statement, name not in names.imported.keys() | names.constants | names.functions | BUILTINS)
+                    names.functions.add(name)
+                    definitions.append(statement)
                 case _:
                     _expect(statement, False)
+        return {definition.name: _function(definition, names) for definition in definitions}
     except Unsayable as fault:
         return Evidence("plan", str(fault))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return Evidence("plan", f"expected Python: {error}")
-    return found
+
+
+def _named(statement: ast.stmt, name: str, names: Names) -> None:
+    """A constant of the module, named once."""
+    known = names.imported.keys() | names.constants | names.functions | BUILTINS
+    _expect(statement, not name.startswith("_") and name not in known)
+    names.constants.add(name)
 
 
 def _expect(node: ast.AST, holds: bool) -> None:
@@ -82,23 +90,54 @@ def _expect(node: ast.AST, holds: bool) -> None:
         )
 
 
-def _constant(value: ast.expr) -> None:
+def _constant(value: ast.expr, names: Names) -> None:
     """A literal, a dtype such as ``tl.float32``, arithmetic over those, or ``tl.constexpr`` around one."""
-    for node in ast.walk(value):
-        if isinstance(node, ast.Call):
-            _expect(node, ast.unparse(node.func) in _CONSTEXPR)
-        _expect(
-            node,
-            isinstance(
-                node,
-                ast.Constant | ast.Name | ast.Attribute | ast.Call | ast.Tuple | ast.UnaryOp | ast.BinOp
-                | ast.operator | ast.unaryop | ast.expr_context,
-            ),
-        )  # fmt: skip
-        _plain(node)
+    match value:
+        case ast.Constant():
+            check_word(value)
+        case ast.Attribute() | ast.Name() if (path := names.path(value)) is not None:
+            _expect(value, path.removeprefix(f"{LANGUAGE}.") in TYPES)
+        case ast.Name(id=name):
+            _expect(value, name in names.constants)
+        case ast.Call(func=function, args=[inner], keywords=[]):
+            _expect(value, names.path(function) == f"{LANGUAGE}.constexpr" or _is_float(function))
+            _constant(inner, names)
+        case ast.Tuple(elts=elements):
+            for element in elements:
+                _constant(element, names)
+        case ast.UnaryOp(operand=operand):
+            _constant(operand, names)
+        case ast.BinOp(left=left, right=right):
+            sides = (left, right)
+            _expect(value, not any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in sides))
+            for side in sides:
+                _constant(side, names)
+        case _:
+            _expect(value, False)
 
 
-def _function(definition: ast.FunctionDef) -> DeviceFunction:
+def _is_float(function: ast.expr) -> bool:
+    return isinstance(function, ast.Name) and function.id == "float"
+
+
+def _literal(default: ast.expr, parameter: ast.arg) -> int | float | bool | str | None:
+    """A default: a literal, negative or not.
+
+    Raises:
+        Unsayable: it is anything else.
+    """
+    try:
+        value = ast.literal_eval(default)
+    except (ValueError, TypeError):
+        value = ...
+    if not (value is None or isinstance(value, int | float | str)):
+        raise Unsayable(default, f"expected a literal as the default of {parameter.arg}")
+    if isinstance(default, ast.Constant):
+        check_word(default)
+    return value
+
+
+def _function(definition: ast.FunctionDef, names: Names) -> DeviceFunction:
     unspecialised: list[str] = []
     _expect(definition, len(definition.decorator_list) == 1)
     decorator = definition.decorator_list[0]
@@ -114,25 +153,12 @@ def _function(definition: ast.FunctionDef) -> DeviceFunction:
         raise Unsayable(definition, f"expected plain parameters of {definition.name}, got ({ast.unparse(given)})")
     constexprs = set()
     for parameter in given.args:
-        if parameter.annotation is not None and ast.unparse(parameter.annotation) in _CONSTEXPR:
+        check_annotation(parameter)
+        if is_constexpr(parameter.annotation):
             constexprs.add(parameter.arg)
-        elif parameter.annotation is not None:
-            raise Unsayable(parameter, f"expected no type of {parameter.arg} but tl.constexpr")
     defaults: list[tuple[str, int | float | bool | str | None]] = []
     for parameter, default in zip(given.args[len(given.args) - len(given.defaults) :], given.defaults, strict=True):
-        value = ast.literal_eval(default) if isinstance(default, ast.Constant) else ...
-        if not (value is None or isinstance(value, int | float | str)):
-            raise Unsayable(default, f"expected a literal as the default of {parameter.arg}")
-        defaults.append((parameter.arg, value))
-    for statement in definition.body:
-        for node in ast.walk(statement):
-            _expect(node, not isinstance(node, _FORBIDDEN_STATEMENTS))
-            _plain(node)
-    names = tuple(parameter.arg for parameter in given.args)
-    return DeviceFunction(definition.name, names, frozenset(constexprs), tuple(defaults), frozenset(unspecialised))
-
-
-def _plain(node: ast.AST) -> None:
-    name = node.id if isinstance(node, ast.Name) else ""
-    attribute = node.attr if isinstance(node, ast.Attribute) else ""
-    _expect(node, not (name.startswith("__") or attribute.startswith("_") or name in _FORBIDDEN_NAMES))
+        defaults.append((parameter.arg, _literal(default, parameter)))
+    check_function(definition, names)
+    parameters = tuple(parameter.arg for parameter in given.args)
+    return DeviceFunction(definition.name, parameters, frozenset(constexprs), tuple(defaults), frozenset(unspecialised))

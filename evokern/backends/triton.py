@@ -77,6 +77,8 @@ class Compiled:
 
 _TASK = TypeAdapter(Task)
 _FACTS = TypeAdapter(_Facts)
+_Sites = dict[str, list[int]]
+_SITES = TypeAdapter(tuple[tuple[_Sites, _Sites], ...])
 _ANSWER = TypeAdapter(tuple[_Facts, ...])
 
 
@@ -97,22 +99,29 @@ class Triton:
         read = read_kernel(kernel, task)
         if isinstance(read, Evidence):
             return read
+        wanted: dict[Specialised, Shape] = {}
         for shape in (*task.check, *task.time):
             resolved = read[0].resolve(shape)
             if isinstance(resolved, Evidence):
                 return resolved
             try:
                 for launch in resolved.launches:
-                    bind(read[1][launch.function], launch)
+                    wanted.setdefault(bind(read[1][launch.function], launch)[0], shape)
             except Unbindable as fault:
                 return Evidence("plan", str(fault), shape=shape)
             if shape in task.time[:1]:
                 program = _program(kernel, read[1], resolved, TARGETS[0])
                 if isinstance(program, Evidence):
                     return program
+        sites = _memory_sites(kernel, wanted)
+        if isinstance(sites, Evidence):
+            return sites
         artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
         nursery.write_whole(
-            artefact, json.dumps({"source": kernel.source, "task": _TASK.dump_python(task, mode="json")}).encode()
+            artefact,
+            json.dumps(
+                {"source": kernel.source, "task": _TASK.dump_python(task, mode="json"), "sites": sites}
+            ).encode(),
         )
         return artefact
 
@@ -197,6 +206,27 @@ def compile_functions(kernel: Kernel, wanted: list[Specialised], target: str) ->
             found[index] = made = Compiled(facts, binary, assembly)
             _remember(files[index], made)
     return [one for one in found if one is not None]
+
+
+def _memory_sites(kernel: Kernel, wanted: dict[Specialised, Shape]) -> list[tuple[str, _Sites, _Sites]] | Evidence:
+    """For each specialisation its key, and the statements that touch memory when it is compiled: anywhere, always.
+
+    The interpreter holds against it what it sees. Nothing is optimised for it, which takes milliseconds.
+    """
+    with nursery.job_folder() as folder:
+        functions = [one.job for one in wanted]
+        job = {"source": kernel.source, "target": _triton_target(TARGETS[0]), "functions": functions, "sites": True}
+        (folder / "job.json").write_text(json.dumps(job))
+        words = nursery.nursery("compile_triton").run(folder)
+        if words is not None:
+            return Evidence("compile", _reason(words), words)
+        try:
+            answers = _SITES.validate_json(confinement.read_untrusted(folder / "answer.json"))
+        except ValidationError as error:
+            return Evidence("compile", "the compile worker gave no answer that can be read", str(error)[:1000])
+    if len(answers) != len(wanted):
+        return Evidence("compile", "the compile worker answered for other functions than it was asked for")
+    return [(one.key, *found) for one, found in zip(wanted, answers, strict=True)]
 
 
 def _unclusterable(blocks: int, target: str) -> str | None:

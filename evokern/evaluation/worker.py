@@ -12,18 +12,21 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Self
 
+from evokern._job_end import DIVERGED, UNSUPPORTED
 from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
 from evokern.evaluation.bindings import Verb, Watched
 from evokern.evaluation.memory import PAGE, Board, SharedFile
-from evokern.evaluation.sandbox import Process, environment, spawn
+from evokern.evaluation.sandbox import FORKED, Process, environment, spawn
 from evokern.outcome import Evidence, Status
 from evokern.task import Shape
 
 START_TIMEOUT_NS = 10_000_000_000
 TIME, CHECK = "time", "check"
 """Stages: one whose time counts, and one whose time does not."""
+INTERPRETER = "interpreter"
+"""Stage of an `Evidence`: the interpreter failed and not the kernel, which is neither right nor wrong for it."""
 ROOM_BYTES = 8 << 30
 """Memory that a kernel may use for itself: stacks, heap and libraries."""
 
@@ -55,6 +58,7 @@ class Worker:
             outputs: where it writes; the last of its descriptors, closed with it. None: on a heap of its own.
         """
         self.name, self.outputs, self._closed = name, outputs, False
+        self._is_interpreted = command[0] == FORKED
         self._control = SharedFile("evokern-control", PAGE)
         self._control.seal(read_only=False)
         descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
@@ -163,6 +167,12 @@ class Worker:
         if took == bindings.TOO_LARGE:
             reason = f"took more than {self._watched.most_bytes >> 20} MiB of memory; killed"
             raise Fallen(self.name, Status.CRASHED, Evidence(stage, reason, words, shape))
+        if code == UNSUPPORTED and self._is_interpreted:
+            reason = "the interpreter can't do what this kernel does, which may be right: only a GPU can tell"
+            raise Fallen(self.name, Status.INCONCLUSIVE, Evidence(INTERPRETER, reason, words, shape))
+        if code == DIVERGED and self._is_interpreted:
+            reason = "the kernel does other things to memory where it is checked than where it is compiled"
+            raise Fallen(self.name, Status.CHEATED, Evidence(INTERPRETER, reason, words, shape))
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
         raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
 

@@ -8,6 +8,7 @@ device; and lanes that a mask leaves out hold garbage, as they may on a device.
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 NOBODY, SEVERAL = -1, -2
 _Array = np.ndarray[Any, Any]
+_Rounding = Callable[[_Array], _Array]
 
 
 class Misuse(Exception):
@@ -48,6 +50,8 @@ class CheckedMemory:
         self.program = 0
         """Number of the program that runs, within the grid."""
         self._ordered: set[int] = set()
+        self.seen: Callable[[str], None] = _nothing
+        """Is told of each access: ``load``, ``store`` or ``atomic``."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._native, name)
@@ -61,6 +65,7 @@ class CheckedMemory:
             region.forget()
 
     def load(self, pointers: _Array, mask: _Array, other: _Array, dtype: Any) -> _Array:
+        self.seen("load")
         active = pointers[mask]
         for region, at in self._places(active, np.dtype(dtype).itemsize, "reads"):
             writers = region.writers[at]
@@ -72,6 +77,7 @@ class CheckedMemory:
         return found
 
     def store(self, pointers: _Array, values: _Array, mask: _Array) -> Any:
+        self.seen("store")
         active, given = pointers[mask], np.broadcast_to(values, pointers.shape)[mask]
         for region, at in self._places(active, values.dtype.itemsize, "writes"):
             if not region.writable:
@@ -89,7 +95,31 @@ class CheckedMemory:
         self._atomic(pointers.reshape(-1), values.dtype.itemsize)
         return self._native.atomic_cas(pointers, compared, values, semantic)
 
+    def add_narrow(self, pointers: _Array, values: _Array, mask: _Array, widen: _Rounding, narrow: _Rounding) -> _Array:
+        """An atomic addition of 16-bit floats, lane after lane, each sum rounded: the bits that were there before.
+
+        Args:
+            widen: bits to float32.
+            narrow: float32 to bits.
+        """
+        self._atomic(pointers[mask], values.dtype.itemsize)
+        before = np.zeros_like(values)
+        where, given, seen = (
+            pointers.reshape(-1),
+            np.broadcast_to(values, pointers.shape).reshape(-1),
+            before.reshape(-1),
+        )
+        left = np.flatnonzero(np.broadcast_to(mask, pointers.shape).reshape(-1))
+        while left.size:
+            _, first = np.unique(where[left], return_index=True)  # those that meet nobody go at once
+            lanes, everyone = left[first], np.ones(first.size, bool)
+            seen[lanes] = self._native.load(where[lanes], everyone, np.zeros_like(given[lanes]), given.dtype)
+            self._native.store(where[lanes], narrow(widen(seen[lanes]) + widen(given[lanes])), everyone)
+            left = np.delete(left, first)
+        return seen.reshape(pointers.shape)
+
     def _atomic(self, pointers: _Array, size: int) -> None:
+        self.seen("atomic")
         for region, at in self._places(pointers, size, "changes"):
             if not region.writable:
                 raise Misuse(f"changes {region.name}, which is an input")
@@ -152,6 +182,10 @@ class CheckedMemory:
     def _race(self, region: Region, at: int, other: int, verb: str, what: str) -> None:
         who = "another program" if other == SEVERAL else f"program {other}"
         raise Misuse(f"a race: program {self.program} {verb} {who} {what}, at byte {at} of {region.name}")
+
+
+def _nothing(kind: str) -> None:
+    pass
 
 
 def _joined(before: _Array, program: int) -> _Array:

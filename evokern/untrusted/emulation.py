@@ -3,7 +3,8 @@
 bfloat16 lives as bare bits there, truncated and added as integers; a float32 ``dot`` ignores that TF32 is its default;
 masked lanes without a value are zero; a sum of integers along an axis is refused where it should wrap around. Here
 bfloat16 is rounded to nearest and computed in float32, ``dot`` rounds its operands to TF32 when it would on a device,
-masked lanes are NaN, and integers wrap around.
+masked lanes hold garbage that is another at each load, and integers wrap around. What the interpreter can't do raises
+`Unsupported`, which is no fault of a kernel.
 """
 
 from __future__ import annotations
@@ -13,10 +14,30 @@ from typing import Any
 
 import numpy as np
 
+from evokern.untrusted.libdevice import function_of
+
 _Array = np.ndarray[Any, Any]
 _TF32_BITS_DROPPED = 13
-_GARBAGE_INTEGER = 0x5A
-"""Of each byte of an integer lane that a mask leaves out."""
+_NAN, _LARGE = 1 / 8, 7 / 8
+"""Of lanes that a mask leaves out: up to the first are NaN, up to the second large and of either sign, others small.
+
+NaN alone would not do: ``tl.max`` takes the other operand, on a device as here.
+"""
+
+
+class Unsupported(Exception):
+    """The interpreter can't do what a kernel asks, which a device could; the text says what."""
+
+
+class _Source:
+    """Random numbers of this process."""
+
+    rng = np.random.default_rng()
+
+
+def reseed() -> None:
+    """To be called in each process that was forked from another."""
+    _Source.rng = np.random.default_rng()
 
 
 def to_bfloat16(values: _Array) -> _Array:
@@ -39,13 +60,14 @@ def to_tf32(values: _Array) -> _Array:
     return np.where(np.isfinite(values), kept.view(np.float32), values)
 
 
-def install(interpreter: Any, tl: Any, memory: Any) -> None:
+def install(interpreter: Any, tl: Any, memory: Any, say: Callable[[str], None]) -> None:
     """Puts `memory` and the corrections into Triton's interpreter module.
 
     Args:
         interpreter: ``triton.runtime.interpreter``.
         tl: ``triton.language``.
         memory: a `CheckedMemory`.
+        say: gets what may explain a wrong result.
     """
     interpreter._interpreter = memory
     interpreter._patch_lang = _once(interpreter._patch_lang, (tl, tl.core))
@@ -92,24 +114,85 @@ def install(interpreter: Any, tl: Any, memory: Any) -> None:
     def create_dot(self: Any, a: Any, b: Any, d: Any, precision: Any, most_imprecise: Any) -> Any:
         a, b = wide(a), wide(b)
         if precision == interpreter._ir.INPUT_PRECISION.TF32 and a.data.dtype == np.float32 == b.data.dtype:
-            a, b = handle(to_tf32(a.data), tl.float32), handle(to_tf32(b.data), tl.float32)
+            rounded = to_tf32(a.data), to_tf32(b.data)
+            if not all(map(np.array_equal, rounded, (a.data, b.data))):
+                say('tl.dot rounds float32 to TF32 (10 bits) here, as on a device, unless input_precision="ieee"')
+            a, b = (handle(one, tl.float32) for one in rounded)
         return dot(self, a, b, d, precision, most_imprecise)
 
-    def create_masked_load(self: Any, pointers: Any, mask: Any, other: Any, *modifiers: Any) -> Any:
+    def create_masked_load(self: Any, pointers: Any, mask: Any, other: Any, *modifiers: Any, **hints: Any) -> Any:
         if other is None:
             kind = pointers.get_element_ty()
-            other = handle(_garbage(pointers.data.shape, interpreter._get_np_dtype(kind), kind == tl.bfloat16), kind)
+            other = handle(garbage(pointers.data.shape, interpreter._get_np_dtype(kind), kind == tl.bfloat16), kind)
         lanes = mask if isinstance(mask, handle) else handle(np.asarray(mask), tl.int1)
-        return load(self, pointers, lanes, other, *modifiers)
+        return load(self, pointers, lanes, other, *modifiers, **hints)
 
-    def to_tensor(self: Any, result: Any, kind: Any) -> Any:
+    def to_tensor(self: Any, result: Any, dtype: Any) -> Any:  # named so by Triton's own callers
+        kind = dtype
         found = np.asarray(result)
         wraps = found.dtype.kind in "iu" and kind.is_int()  # numpy summed in 64 bits
         return packed(self, found.astype(interpreter._get_np_dtype(kind)) if wraps else result, kind)
 
+    def create_extern_elementwise(*given: Any) -> Any:
+        _, _, _, symbol, operands, result, _ = given  # builder, library, its path, ..., whether it is pure
+        computed = function_of(symbol)
+        if computed is None:
+            raise Unsupported(f"{symbol} of libdevice")
+        kind = result.scalar
+        return handle(computed(*(one.data for one in operands), dtype=interpreter._get_np_dtype(kind)), kind)
+
+    def create_atomic_rmw(self: Any, operation: Any, pointers: Any, value: Any, mask: Any, *how: Any) -> Any:
+        kind = value.dtype.scalar
+        if kind not in (tl.float16, tl.bfloat16):
+            return atomic(self, operation, pointers, value, mask, *how)
+        if operation != interpreter._ir.ATOMIC_OP.FADD:
+            raise Unsupported(f"atomic operations on {kind} but tl.atomic_add")
+        narrowed = (from_bfloat16, to_bfloat16) if kind == tl.bfloat16 else (_widen, _half)
+        return handle(memory.add_narrow(pointers.data, value.data, mask.data, *narrowed), kind)
+
+    def create_inline_asm(*_: Any) -> Any:
+        raise Unsupported("tl.inline_asm_elementwise")
+
+    def create_print(*_: Any) -> None:
+        """Says nothing: what a device prints is nothing that is checked."""
+
+    for name, operation in (("create_maxnumf", np.fmax), ("create_minnumf", np.fmin)):
+        setattr(builder, name, lambda self, a, b, operation=operation: self.binary_op(a, b, operation))
+    atomic = builder.create_atomic_rmw
+    builder.create_extern_elementwise, builder.create_atomic_rmw = create_extern_elementwise, create_atomic_rmw
+    builder.create_inline_asm, builder.create_print = create_inline_asm, create_print
     packed, reduction.to_tensor = reduction.to_tensor, to_tensor
     builder.cast_impl, builder.create_fp_to_fp = cast_impl, create_fp_to_fp
     builder.create_dot, builder.create_masked_load = create_dot, create_masked_load
+
+
+def _half(values: _Array) -> _Array:
+    return values.astype(np.float16)
+
+
+def _widen(values: _Array) -> _Array:
+    return values.astype(np.float32)
+
+
+def install_libdevice(interpreter: Any, stub: Any, cuda: Any) -> None:
+    """Has both modules of libdevice compute.
+
+    Args:
+        interpreter: ``triton.runtime.interpreter``.
+        stub: ``triton.language.extra.libdevice``, whose functions do nothing until a compiler replaces them.
+        cuda: ``triton.language.extra.cuda.libdevice``.
+    """
+    interpreter._patch_builtin(cuda, interpreter.interpreter_builder, interpreter._LangPatchScope())
+    for name in dir(stub):
+        if not name.startswith("_"):
+            setattr(stub, name, getattr(cuda, name, _missing(name)))
+
+
+def _missing(name: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise Unsupported(f"{name} of libdevice")
+
+    return refuse
 
 
 class _Lasting:
@@ -138,12 +221,17 @@ def _once(patch: Callable[[Any], object], languages: tuple[Any, ...]) -> Callabl
     return patch_once
 
 
-def _garbage(shape: tuple[int, ...], dtype: np.dtype[Any], is_bfloat16: bool) -> _Array:
-    """What lanes hold that no load fills."""
+def garbage(shape: tuple[int, ...], dtype: np.dtype[Any], is_bfloat16: bool = False) -> _Array:
+    """What lanes hold that no load fills: another at each call, in sums, maxima and minima alike."""
+    rng = _Source.rng
     if is_bfloat16:
-        return np.full(shape, 0x7FC0, dtype)
-    if dtype.kind == "f":
-        return np.full(shape, np.nan, dtype)
-    if dtype.kind == "b":
-        return np.ones(shape, dtype)
-    return np.frombuffer(bytes([_GARBAGE_INTEGER]) * dtype.itemsize, dtype).repeat(int(np.prod(shape))).reshape(shape)
+        return to_bfloat16(garbage(shape, np.dtype(np.float32)))
+    if dtype.kind != "f":
+        count = int(np.prod(shape))
+        if dtype.kind == "b":
+            return rng.integers(0, 2, shape).astype(dtype)
+        return np.frombuffer(rng.bytes(count * dtype.itemsize), dtype).reshape(shape)
+    chance = rng.random(shape)
+    size = np.where(chance < _LARGE, float(np.finfo(dtype).max) / 4, 1.0) * rng.uniform(0.25, 1.0, shape)
+    found: _Array = np.where(chance < _NAN, np.nan, size * rng.choice([-1.0, 1.0], shape)).astype(dtype)
+    return found

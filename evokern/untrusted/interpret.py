@@ -26,17 +26,22 @@ from pydantic import TypeAdapter
 os.environ["TRITON_INTERPRET"] = "1"
 
 import triton.language as tl
+from triton.language.extra import libdevice
+from triton.language.extra.cuda import libdevice as cuda_libdevice
 from triton.runtime import interpreter
 
-from evokern.backends._triton_arguments import matched
+from evokern._job_end import DIVERGED, UNSUPPORTED
+from evokern.backends._triton_arguments import bind, is_built_in, matched
 from evokern.backends._triton_module import DeviceFunction, device_functions
 from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
 from evokern.task import DType, Shape, Task, shape_label
+from evokern.untrusted import control_flow
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
-from evokern.untrusted.emulation import install
-from evokern.untrusted.overflow import watch
+from evokern.untrusted.emulation import Unsupported, install, install_libdevice, reseed
+from evokern.untrusted.memory_sites import ATOMIC, LOAD, STORE, Sites, difference, statements
+from evokern.untrusted.overflow import line_of, watch
 
 _CONTROL, _PLAN = 3, 4
 _OUTPUT, _VALUE = 1, 2
@@ -51,11 +56,19 @@ _TYPES = {
 }  # fmt: skip
 
 
+class Divergence(Exception):
+    """A kernel does other things to memory where it is interpreted than where it is compiled."""
+
+
 class Interpretation:
     """A kernel that can be called."""
 
-    def __init__(self, source: str, task: Task) -> None:
+    def __init__(self, source: str, task: Task, sites: Sequence[tuple[str, Sites, Sites]] = ()) -> None:
         """Reads the plan and imports the module; the process has lost its rights before.
+
+        Args:
+            sites: of each specialisation of a device function, what its compiled form does to memory; no comparison
+                for those that are not among them.
 
         Raises:
             SystemExit: the kernel does not load.
@@ -68,6 +81,8 @@ class Interpretation:
         self._functions: dict[str, DeviceFunction] = functions
         self._memory = _checked_memory()
         self._module = _module(source)
+        self._sites = {key: (anywhere, always) for key, anywhere, always in sites}
+        self._statements = statements(source)
         self._resolved: dict[str, tuple[Resolved, list[Region], list[ctypes.Array[ctypes.c_char]]]] = {}
 
     def prepare(self, shape: Shape) -> tuple[Resolved, list[Region]]:
@@ -101,7 +116,7 @@ class Interpretation:
         function = self._functions[launch.function]
         given, _ = matched(function, launch)
         handles = {
-            name: self._handle(argument, name in function.constexprs, regions, scratch)
+            name: self._handle(argument, is_built_in(function, name, argument), regions, scratch)
             for name, argument in given.items()
         }
         interpreted = getattr(self._module, launch.function)
@@ -110,6 +125,8 @@ class Interpretation:
         builder = interpreter.interpreter_builder
         builder.set_grid_dim(*launch.grid)
         self._memory.open([*regions.values(), *scratch])
+        seen: dict[str, set[int]] = {LOAD: set(), STORE: set(), ATOMIC: set()}
+        self._memory.seen = lambda kind: seen[kind].add(line_of(_FILE))
         number = 0
         with np.errstate(all="ignore"):
             for x in range(launch.grid[0]):
@@ -119,6 +136,14 @@ class Interpretation:
                         self._memory.program = number
                         python_function(**handles)
                         number += 1
+        self._compare(bind(function, launch)[0].key, seen)
+
+    def _compare(self, key: str, seen: Mapping[str, set[int]]) -> None:
+        """Holds what a launch did to memory against its compiled form."""
+        if key in self._sites:
+            found = {kind: {self._statements.get(line, line) for line in lines} for kind, lines in seen.items()}
+            if (what := difference(found, *self._sites[key])) is not None:
+                raise Divergence(what)
 
     def _handle(
         self, argument: Any, is_constexpr: bool, regions: Mapping[str, Region], scratch: Sequence[Region]
@@ -168,7 +193,9 @@ class Slots:
 def _checked_memory() -> CheckedMemory:
     """The process's only one, in the interpreter from now on."""
     memory = CheckedMemory(interpreter._interpreter)
-    install(interpreter, tl, memory)
+    install(interpreter, tl, memory, _say_once)
+    control_flow.install(interpreter, tl)
+    install_libdevice(interpreter, libdevice, cuda_libdevice)
     watch(interpreter, _say, _FILE)
     return memory
 
@@ -193,7 +220,7 @@ def _told(error: BaseException) -> str:
         while trace is not None:
             line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == _FILE else line
             trace = trace.tb_next
-    what = str(cause) if isinstance(cause, Misuse) else f"{type(cause).__name__}: {cause}"
+    what = str(cause) if isinstance(cause, Misuse | Divergence) else f"{type(cause).__name__}: {cause}"
     return _placed(what, line)
 
 
@@ -205,6 +232,33 @@ def _say(what: str, line: int = 0) -> None:
     """Tells the judge, who quotes it if the kernel fails."""
     sys.stderr.write(f"{_placed(what, line)}\n")
     sys.stderr.flush()
+
+
+@functools.cache
+def _said(what: str, line: int) -> None:
+    _say(what, line)
+
+
+def _say_once(what: str) -> None:
+    _said(what, line_of(_FILE))
+
+
+def _is_unsupported(error: BaseException) -> bool:
+    """Whether the interpreter failed and not the kernel.
+
+    What Triton's front end raises it raises when it compiles, too; what the kernel's own lines raise is theirs.
+    """
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    if isinstance(cause, Unsupported | NotImplementedError):
+        return True
+    if isinstance(cause, Misuse | Divergence | SystemExit) or not isinstance(cause, Exception):
+        return False
+    trace, innermost = cause.__traceback__, ""
+    while trace is not None:
+        innermost, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    return innermost != _FILE and f"{os.sep}language{os.sep}" not in innermost
 
 
 def prepare() -> None:
@@ -227,6 +281,7 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
     buffers = Slots(task, library)
     kernel: Interpretation | None = None
     turn = 0
+    reseed()
     try:
         while True:
             turn += 1
@@ -238,7 +293,7 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
                 library.evokern_confine_kernel(places, len(readable))
                 if os.getppid() != buffers.judge:
                     raise SystemExit("the judge is gone")
-                kernel = Interpretation(found["source"], task)
+                kernel = Interpretation(found["source"], task, found["sites"])
             elif verb in (_RUN, _RUN_TOGETHER):
                 for slot in slots:
                     kernel.call(*buffers.slot(slot))
@@ -247,4 +302,6 @@ def serve(artefact: str, library_path: str, *readable: str) -> None:
                     kernel.prepare(buffers.slot(slot)[0])
     except BaseException as error:  # the process's end: its words are the evidence
         _say(_told(error))
-        os._exit(1)
+        if isinstance(error, Divergence):
+            os._exit(DIVERGED)
+        os._exit(UNSUPPORTED if _is_unsupported(error) else 1)

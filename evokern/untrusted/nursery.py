@@ -7,21 +7,25 @@ what a machine wrote.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import importlib
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-CPU_LIMIT_S, WALL_LIMIT_S = 60, 120
+from evokern._job_end import CPU_LIMIT_S, WALL_LIMIT_S
+
 MEMORY_LIMIT_BYTES = 16 << 30
 """Address space; Python with Triton maps 2 GiB before it does anything."""
 OUTPUT_LIMIT_BYTES = 64 << 20
@@ -31,23 +35,43 @@ _MOST_DESCRIPTORS = 16
 _OUT_OF_THE_WAY = 200
 
 
+@dataclass
+class _Job:
+    """A job under way."""
+
+    deadline: float
+    present: int
+    """End of a pipe whose other end the job holds: readable once the job has ended, so that nobody needs to poll."""
+    asker: int
+    """Where whoever asked reads how it ended. The job itself does not have it."""
+    is_late: bool = False
+
+
 def serve(requests: socket.socket, job: ModuleType, library: ctypes.CDLL, readable: Sequence[str]) -> None:
     """Forks a child for each request until the other end is closed; ends jobs that take too long."""
-    deadlines: dict[int, float] = {}
+    jobs: dict[int, _Job] = {}
     while True:
-        requests.settimeout(_SLICE_S if deadlines else None)
-        try:
-            text, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _MOST_DESCRIPTORS)
-        except TimeoutError:
-            text, descriptors = None, []
+        watched: list[socket.socket | int] = [requests, *(one.present for one in jobs.values() if one.present >= 0)]
+        ready = select.select(watched, [], [], _SLICE_S if jobs else None)[0]
+        for pid, one in list(jobs.items()):
+            _look_after(pid, one, one.present in ready)
+            if one.asker < 0:
+                del jobs[pid]
+        if requests not in ready:
+            continue
+        text, descriptors, _, _ = socket.recv_fds(requests, _REQUEST_BYTES, _MOST_DESCRIPTORS)
         if text == b"":
             break
-        request = json.loads(text) if text else {}
+        request = json.loads(text)
         if "folder" in request:
+            present, held = os.pipe()
             pid = os.fork()
             if pid == 0:
+                for descriptor in (present, *descriptors, *(one.asker for one in jobs.values())):
+                    os.close(descriptor)
                 _child(Path(request["folder"]), job, library, readable, requests)
-            deadlines[pid] = time.monotonic() + WALL_LIMIT_S
+            os.close(held)
+            jobs[pid] = _Job(time.monotonic() + WALL_LIMIT_S, present, descriptors.pop())
         elif "arguments" in request:
             between = os.fork()
             if between == 0:
@@ -56,15 +80,31 @@ def serve(requests: socket.socket, job: ModuleType, library: ctypes.CDLL, readab
                     _orphan(request, job, descriptors, requests, parent)
                 os._exit(0)
             os.waitpid(between, 0)
-        for descriptor in descriptors:  # the child has its own; a pipe's end tells who asked when it is done
+        for descriptor in descriptors:  # the child has its own
             os.close(descriptor)
-        for pid, deadline in list(deadlines.items()):
-            if time.monotonic() > deadline:
-                os.killpg(pid, signal.SIGKILL)
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                del deadlines[pid]
-    for pid in deadlines:
+    for pid in jobs:
         os.killpg(pid, signal.SIGKILL)
+
+
+def _look_after(pid: int, job: _Job, is_away: bool) -> None:
+    """Ends a job that is late, and tells who asked when one has ended; its `asker` is -1 then."""
+    if time.monotonic() > job.deadline and not job.is_late:
+        job.is_late = True
+        os.killpg(pid, signal.SIGKILL)
+    if is_away:  # it may have let go of the pipe before it ended
+        os.close(job.present)
+        job.present = -1
+    found, status, used = os.wait4(pid, os.WNOHANG)
+    if not found:
+        return
+    code = os.waitstatus_to_exitcode(status)
+    end = {"code": code, "cpu_s": used.ru_utime + used.ru_stime, "is_late": job.is_late}
+    with contextlib.suppress(OSError):  # who asked has gone
+        os.write(job.asker, json.dumps(end).encode())
+    for descriptor in (job.asker, job.present):
+        if descriptor >= 0:
+            os.close(descriptor)
+    job.asker = -1
 
 
 def _orphan(
@@ -126,12 +166,14 @@ def _child(
 
 
 def main() -> None:
-    """``nursery SOCKET LIBRARY JOB PLACE...``: the parameters that evokern/nursery.py gives.
+    """``nursery SOCKET PARENT LIBRARY JOB PLACE...``: the parameters that evokern/nursery.py gives.
 
     A job is a module with `prepare()`, which is called once, and `run(folder)` or `serve(*arguments)`, in children.
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: dies with who started it
-    descriptor, library, name, *readable = sys.argv[1:]
+    descriptor, parent, library, name, *readable = sys.argv[1:]
+    if os.getppid() != int(parent):
+        raise SystemExit("whoever started this is gone")  # before the signal was asked for
     job = importlib.import_module(f"evokern.untrusted.{name}")
     job.prepare()
     if len(os.listdir("/proc/self/task")) != 1:

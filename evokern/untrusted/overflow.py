@@ -34,7 +34,7 @@ def watch(interpreter: Any, say: Callable[[str, int], None], file: str) -> None:
         low, high = kind.get_int_min_value(), kind.get_int_max_value()
         if exact.min() < low or exact.max() > high:
             wrapped = exact[(exact < low) | (exact > high)]
-            note = f"{kind} wraps around in {what}", _line(file)
+            note = f"{kind} wraps around in {what}", line_of(file)
             if note not in said:
                 said.add(note)
                 say(f"{note[0]}: {wrapped.size} of {exact.size} lanes, such as {wrapped[0]}", note[1])
@@ -44,7 +44,8 @@ def watch(interpreter: Any, say: Callable[[str, int], None], file: str) -> None:
         if kind.is_int_signed() and kind.int_bitwidth < 64:
             look(kind, how.__name__, _OPERATIONS[how.__name__](left.handle.data, right.handle.data, dtype=np.int64))
 
-    def reduced(self: Any, result: Any, kind: Any) -> Any:
+    def reduced(self: Any, result: Any, dtype: Any) -> Any:  # named so by Triton's own callers
+        kind = dtype
         exact = np.asarray(result)
         if exact.dtype == np.int64 and kind.is_int_signed() and kind.int_bitwidth < 64:
             look(kind, "a reduction", exact)  # which numpy computes in 64 bits
@@ -55,7 +56,7 @@ def watch(interpreter: Any, say: Callable[[str, int], None], file: str) -> None:
     interpreter.TritonSemantic.binary_op_sanitize_overflow_impl = operation
 
 
-def _line(file: str) -> int:
+def line_of(file: str) -> int:
     """The innermost line of `file` that is being executed; 0 if none is."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and frame.f_code.co_filename != file:
