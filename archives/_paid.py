@@ -17,7 +17,7 @@ from ._writing import insert
 
 _COLUMNS = (
     "id, run, generation, place, key, operator, template, sample, model, finish, prompt_tokens, completion_tokens, "
-    "reasoning_tokens, cost_usd, latency_s, attempts, asked_at, answer, reasoning, flaw"
+    "reasoning_tokens, cost_usd, latency_s, attempts, lost, asked_at, answer, reasoning, flaw"
 )
 
 
@@ -46,6 +46,7 @@ def remember(db: Database, exchange: Exchange) -> int:
         cost_usd=completion.cost_usd,
         latency_s=completion.latency_s,
         attempts=completion.attempts,
+        lost=completion.lost,
         asked_at=exchange.asked_at,
         answer=_text(db, completion.text),
         reasoning=_text(db, completion.reasoning),
@@ -100,14 +101,14 @@ def exchanges(db: Database, condition: str, parameters: tuple[object, ...]) -> t
             ),
             Completion(
                 key, model, texts[answer], texts[reasoning], Finish(finish), asked, answered, reasoned, cost, latency,
-                attempts,
+                attempts, lost,
             ),
             asked_at,
             Flaw(flaw) if flaw else None,
         )
         for (
             key, run, generation, place, content, operator, template, sample, model, finish, asked, answered, reasoned,
-            cost, latency, attempts, asked_at, answer, reasoning, flaw,
+            cost, latency, attempts, lost, asked_at, answer, reasoning, flaw,
         ) in rows
     )  # fmt: skip
 
