@@ -17,7 +17,7 @@ from ._writing import insert
 
 _COLUMNS = (
     "id, run, generation, place, key, operator, template, sample, model, finish, prompt_tokens, completion_tokens, "
-    "reasoning_tokens, cost_usd, latency_s, attempts, asked_at, answer, reasoning, flaw"
+    "reasoning_tokens, cost_usd, latency_s, attempts, lost, asked_at, answer, reasoning, flaw"
 )
 
 
@@ -46,6 +46,7 @@ def remember(db: Database, exchange: Exchange) -> int:
         cost_usd=completion.cost_usd,
         latency_s=completion.latency_s,
         attempts=completion.attempts,
+        lost=completion.lost,
         asked_at=exchange.asked_at,
         answer=_text(db, completion.text),
         reasoning=_text(db, completion.reasoning),
@@ -94,7 +95,7 @@ def exchanges(db: Database, condition: str, parameters: tuple[object, ...], dama
     def exchange(
         key: Any, run: Any, generation: Any, place: Any, content: Any, operator: Any, template: Any, sample: Any,
         model: Any, finish: Any, asked: Any, answered: Any, reasoned: Any, cost: Any, latency: Any, attempts: Any,
-        asked_at: Any, answer: Any, reasoning: Any, flaw: Any,
+        lost: Any, asked_at: Any, answer: Any, reasoning: Any, flaw: Any,
     ) -> Exchange:  # fmt: skip
         completion = Completion(
             whole(key),
@@ -108,6 +109,7 @@ def exchanges(db: Database, condition: str, parameters: tuple[object, ...], dama
             maybe_amount(cost),
             amount(latency),
             whole(attempts),
+            whole(lost),
         )
         prompt = Prompt(text(operator), spoken.of(key), text(template), from_integer(sample) or 0)
         noted = Flaw(flaw) if flaw is not None else None

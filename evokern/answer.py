@@ -20,6 +20,8 @@ IDEA_CHARS = 300
 NAME_CHARS = 60
 
 _THOUGHT = re.compile(r"<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_HEADLESS = re.compile(r"\A(.*)</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+"""The end of a thought whose beginning stood in the prompt's template: all before it was thought."""
 _LABEL = re.compile(r"[\s>#*_-]*(name|idea)[*_]*[ \t]*:[*_ \t]*(.*?)[*_\s]*", re.IGNORECASE)
 _DEFINITION = re.compile(r"\bdef\s+kernel\s*\(|\bkernel\s*\(|[;{}]")
 _CODE_BEGINS = re.compile(
@@ -60,7 +62,11 @@ def read_answer(text: str, finish: str = "stop", base: str | None = None) -> Ans
     """
     plain = cleaned(text.removeprefix("\ufeff"))
     thoughts = [thought.strip() for _, thought in _THOUGHT.findall(plain)]
-    plain = _THOUGHT.sub("", plain).strip("\n")
+    plain = _THOUGHT.sub("", plain)
+    if headless := _HEADLESS.match(plain):
+        thoughts.append(headless[1].strip())
+        plain = plain[headless.end() :]
+    plain = plain.strip("\n")
     if not plain.strip():
         if finish == "length" or thoughts:
             return Answer("", "", "\n\n".join(thoughts), None, Flaw.TRUNCATED, "The answer ended before the kernel.")

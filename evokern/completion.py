@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from evokern.errors import EvokernError
+
 
 @dataclass(frozen=True)
 class Message:
@@ -61,6 +63,8 @@ class Completion:
     """Wall seconds of the attempt that was answered."""
     attempts: int = 1
     """Requests that were sent until one was answered."""
+    lost: int = 0
+    """Those of them whose answer was dropped on its way: they may have been billed, nobody knows how much."""
 
 
 class Flaw(StrEnum):
@@ -121,6 +125,12 @@ class Exhausted(NoAnswer):
 class ModelFailed(NoAnswer):
     """The call failed after all retries; the log holds the failure."""
 
-    def __init__(self, reason: str, attempts: int = 1) -> None:
+    def __init__(self, reason: str, attempts: int = 1, lost: int = 0) -> None:
         super().__init__(reason)
         self.attempts = attempts
+        self.lost = lost
+        """As `Completion.lost`."""
+
+
+class ModelRefused(EvokernError):
+    """No call to this model will ever be answered: its key is refused, its credit spent, or there is no such model."""

@@ -83,7 +83,7 @@ class Proposer:
             odds = bandit.probabilities(names, _rewards(view.history), expected)
             yield from (Arm(str(name)) for name in rng.choice(names, size=len(names), replace=False, p=odds))
             return
-        weights = {name: model.weight for name, model in self._models.items()}
+        weights = self._weights()
         mean = sum(weights.values()) / len(weights)
         arms = [
             Arm(name, model)
@@ -124,8 +124,23 @@ class Proposer:
         return bool(every and view.generation and view.index == 0 and view.generation % every == 0)
 
     def _any_model(self, rng: numpy.random.Generator) -> str:
-        weights = numpy.array([model.weight for model in self._models.values()])
-        return str(rng.choice(list(self._models), p=weights / weights.sum()))
+        known = self._weights()
+        weights = numpy.array(list(known.values()))
+        return str(rng.choice(list(known), p=weights / weights.sum()))
+
+    def _weights(self) -> dict[str, float]:
+        """Of the models that may still be asked.
+
+        Raises:
+            EvokernError: each was refused.
+        """
+        desk = self._desk
+        weights = {name: model.weight for name, model in self._models.items() if desk is None or desk.goes_on(name)}
+        if not weights:
+            raise EvokernError(
+                "every model that could write kernels was refused by its provider: see the messages above"
+            )
+        return weights
 
     def _is_for_a_child(self, exchange: Exchange) -> bool:
         return exchange.prompt.operator not in self._reflecting

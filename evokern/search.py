@@ -139,6 +139,11 @@ class Search:
         return self._desk.spent if self._desk is not None else None
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the models, oldest first; it only grows."""
+        return self._desk.warnings if self._desk is not None else ()
+
+    @property
     def in_flight(self) -> int:
         """Children that models are still asked for; leaving the search waits for them."""
         return self._flow.in_flight if isinstance(self._flow, Pipeline) else 0

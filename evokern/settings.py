@@ -94,9 +94,14 @@ class ModelSettings(Section):
     """The environment variable that holds its key; the provider's usual one when left out, none beside api_base."""
     max_tokens: int = Field(default=16384, ge=1)
     """Longest answer, reasoning included."""
-    timeout_s: float = Field(default=300, gt=0, allow_inf_nan=False)
-    """Most seconds until a request without an answer is given up and sent again; fewer once the model has answered:
-    four times its slowest answer, 60 at least."""
+    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds of silence after which a request is given up and sent again: an answer that arrives piece by piece is
+    waited for. Left out: ten minutes, and after a first answer four times the slowest one, five minutes at least."""
+    stream: bool = True
+    """Ask for answers piece by piece; servers that can't are asked for the whole."""
+    window_tokens: int | None = Field(default=None, ge=1)
+    """What prompt and answer may have together, where the server lets the request say so (Ollama); it is fitted to the
+    prompts when left out."""
     usd_per_million_in: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """Price of a million tokens of prompts; litellm's own list when left out."""
     usd_per_million_out: float | None = Field(default=None, ge=0, allow_inf_nan=False)

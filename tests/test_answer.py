@@ -185,3 +185,13 @@ def test_a_name_inside_the_code_is_code() -> None:
 def test_reasoning_holds_thoughts_and_prose_but_no_code() -> None:
     answer = read_answer(f"<think>rows first</think>Name: a\n\nThe loop is bound by memory.\n\n{fenced(KERNEL)}\nSo.")
     assert answer.reasoning == "rows first\n\nThe loop is bound by memory.\n\nSo."
+
+
+@pytest.mark.parametrize("tag", ["think", "THINK", "reasoning"])
+def test_a_thought_whose_beginning_is_missing_is_thought(tag: str) -> None:
+    draft = '```cpp\nextern "C" void kernel() { draft(); }\n```'
+    final = 'Idea: the final one.\n```cpp\nextern "C" void kernel() { final(); }\n```'
+    answer = read_answer(f"Let me see.\n{draft}\nNo.\n</{tag}>\n\n{final}")
+    assert answer.source == 'extern "C" void kernel() { final(); }\n'
+    assert answer.idea == "the final one."
+    assert read_answer(f"Let me see.\n{draft}\n</{tag}>\n").source is None

@@ -66,7 +66,11 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
                 shown.note(note)
             elif search.spent is None:
                 shown.note("no model is configured, the rewrites work alone; --model NAME brings one in")
+            told = 0
             for record in evolve(search):
+                for warning in search.warnings[told:]:
+                    shown.note(warning)
+                    told += 1
                 if isinstance(record, Candidate):
                     shown.candidate(record)
                 else:

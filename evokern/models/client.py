@@ -11,16 +11,19 @@ import os
 import random
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from evokern.completion import Completion, Finish, ModelFailed, Prompt
+from evokern.completion import Completion, Finish, ModelFailed, ModelRefused, Prompt
 from evokern.errors import EvokernError
-from evokern.models.keys import key_for, scrubbed
+from evokern.models.body import Heard, Usage, holds_choices, read_body, usage_in
+from evokern.models.keys import key_for, scrubbed, spoilt_key
 from evokern.models.ledger import Price
 from evokern.models.patience import Patience, asked_pause_s
+from evokern.models.wire import Wire, install, listening
+from evokern.quote import inline
 from evokern.settings import ModelSettings
 
 TRIES = 8
@@ -36,10 +39,31 @@ _FATAL = {
     "LiteLLMUnknownProvider": "write the provider before the model's name, e.g. openai/NAME with an api_base",
 }
 """litellm's exceptions that no further call can cure, and what to do about each."""
+_REFUSALS = {
+    401: "AuthenticationError",
+    402: "PaymentRequiredError",
+    403: "PermissionDeniedError",
+    404: "NotFoundError",
+}
+_BROKE = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient balance")
+"""Codes within a 429 that no pause cures."""
 _HOPELESS = ("BadRequestError", "UnprocessableEntityError")
 """The same request would fail again, another may not: too long a context, refused contents, a setting that it lacks."""
 _TIMEOUTS = ("TimeoutError", "Timeout")
-_FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED}
+_FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSED, "refusal": Finish.REFUSED}
+_WINDOWED = ("ollama", "ollama_chat")
+_COUNTS = (b"usageMetadata", b"prompt_eval_count", b"inputTokens", b"input_tokens")
+"""Where servers of other formats count tokens: Gemini, Ollama, Bedrock, Anthropic."""
+LETTERS_PER_TOKEN = 2.5
+"""Fewest characters of source code in a token, on average."""
+CUT_LETTERS_PER_TOKEN = 12
+"""No tokeniser has so many: a prompt that counts fewer tokens was cut."""
+NO_LIMIT_S = 86_400.0
+"""litellm's own time-out, which would cut answers under way: `Client` watches over silence instead."""
+
+
+class LostAnswer(Exception):
+    """A server said 200 and sent nothing that is an answer."""
 
 
 class Client:
@@ -55,7 +79,13 @@ class Client:
         litellm.telemetry = False
         logging.getLogger("LiteLLM").disabled = True  # what it logs may quote a request, key and all
         self._litellm: Any = litellm
+        install()
         self._patience = Patience()
+        self._whole: set[str] = set()
+        """Models whose servers do not stream."""
+        self._windows: dict[str, int] = {}
+        self.warnings: dict[str, str] = {}
+        """What a user should know, by model."""
         self._stopping = asyncio.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="models", daemon=True)
@@ -67,6 +97,11 @@ class Client:
         Raises:
             EvokernError: litellm knows no such provider, or the key is missing.
         """
+        if spoilt := spoilt_key(model):
+            raise EvokernError(
+                f"model {model.name}: the key in {spoilt} holds white space, or is not plain text; it was copied with "
+                f"a blank or a new line. Set {spoilt} anew without it"
+            )
         if missing := self.missing_keys(model):
             raise EvokernError(
                 f"model {model.name}: expected its key in the environment; set {' or '.join(missing)}, name another "
@@ -106,7 +141,7 @@ class Client:
 
         Raises:
             ModelFailed: no answer came.
-            EvokernError: none will ever come: the key is refused, or there is no such model.
+            ModelRefused: none will ever come: the key is refused, or there is no such model.
         """
         return asyncio.run_coroutine_threadsafe(self._call(model, prompt), self._loop).result()
 
@@ -131,31 +166,71 @@ class Client:
         await self._litellm.close_litellm_async_clients()
 
     async def _call(self, model: ModelSettings, prompt: Prompt) -> Completion:
-        request = self._request(model, prompt)
         jitter = random.Random(f"{model.name} {prompt.sample} {prompt.messages}")
-        in_vain = 0
+        in_vain = lost = 0
         for attempt in range(1, TRIES + 1):
-            began, patience_s = time.monotonic(), self._patience.wait_s(model.name, model.timeout_s, in_vain)
-            try:
-                answering = self._litellm.acompletion(**request, timeout=patience_s)
-                response = await asyncio.wait_for(answering, patience_s)
-                self._patience.answered(model.name, time.monotonic() - began)
-                return self._completion(model, response, time.monotonic() - began, attempt)
-            except Exception as error:  # the boundary to a library and a network that may raise anything
-                names = [kind.__name__ for kind in type(error).__mro__]
-                if advice := next((_FATAL[name] for name in names if name in _FATAL), None):
-                    raise self._fatal(model, error, advice) from None
-                what = scrubbed(f"{names[0]}: {error}", model)
-                failure = ModelFailed(f"{model.name}, try {attempt}: {what}", attempt)
-                if attempt == TRIES or any(name in _HOPELESS for name in names):
-                    raise failure from None
-                in_vain += any(name in _TIMEOUTS for name in names)
-                asked_s = asked_pause_s(_headers(error), datetime.now(UTC))
+            patience_s = self._patience.wait_s(model.name, model.timeout_s, in_vain)
+            with listening() as wire:
+                try:
+                    return await self._answered(model, prompt, wire, patience_s, attempt, lost)
+                except asyncio.CancelledError:
+                    raise ModelFailed(f"{model.name}, try {attempt}: given up", attempt, lost + 1) from None
+                except Exception as error:  # the boundary to a library and a network that may raise anything
+                    names = [kind.__name__ for kind in type(error).__mro__]
+                    text = str(error)
+                    if advice := _advice(names, text, wire):
+                        raise self._fatal(model, error, advice) from None
+                    lost += wire.status == 200 or any(name in _TIMEOUTS for name in names)
+                    what = scrubbed(f"{names[0]}: {text}", model)
+                    failure = ModelFailed(f"{model.name}, try {attempt}: {what}", attempt, lost)
+                    hopeless = any(name in _HOPELESS for name in names)
+                    if hopeless and self._streams(model) and "stream" in text.lower():
+                        self._whole.add(model.name)
+                        continue
+                    if attempt == TRIES or hopeless:
+                        raise failure from None
+                    in_vain += any(name in _TIMEOUTS for name in names)
+                    asked_s = asked_pause_s(_headers(error), datetime.now(UTC))
             own_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1)) * jitter.uniform(0.5, 1.0)
             await self._pause(max(own_s, asked_s))
             if self._stopping.is_set():
                 raise failure
-        raise AssertionError("the last try returns or raises")
+        raise failure
+
+    async def _answered(
+        self, model: ModelSettings, prompt: Prompt, wire: Wire, patience_s: float, attempt: int, lost: int
+    ) -> Completion:
+        """One request. Raises a `TimeoutError` when nothing comes for `patience_s`, and whatever litellm raises."""
+        began = time.monotonic()
+        asking = asyncio.ensure_future(self._asked(self._request(model, prompt)))
+        try:
+            while not asking.done():
+                left_s = patience_s - (time.monotonic() - max(began, wire.touched_s))
+                if left_s <= 0:
+                    raise TimeoutError(f"nothing came for {patience_s:g} s")
+                await asyncio.wait({asking}, timeout=left_s)
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+        error = asking.exception()
+        said = _said(wire, None if error else asking.result())
+        if said is None:
+            raise error or LostAnswer(f"expected an answer, got {_beginning(wire)}")
+        latency_s = time.monotonic() - began
+        self._patience.answered(model.name, latency_s)
+        return self._completion(model, prompt, said, latency_s, attempt, lost)
+
+    async def _asked(self, request: dict[str, Any]) -> Any:
+        """What litellm makes of the answer; the pieces of a stream put together."""
+        response = await self._litellm.acompletion(**request)
+        if not request.get("stream"):
+            return response
+        pieces = [piece async for piece in response]
+        return self._litellm.stream_chunk_builder(pieces, messages=request["messages"]) if pieces else None
+
+    def _streams(self, model: ModelSettings) -> bool:
+        return model.stream and model.name not in self._whole
 
     async def _pause(self, seconds: float) -> None:
         """Ends early when the client is to stop: no pause outlasts the search or its budget of time."""
@@ -163,11 +238,13 @@ class Client:
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
     def _request(self, model: ModelSettings, prompt: Prompt) -> dict[str, Any]:
+        streams = {"stream": True, "stream_options": {"include_usage": True}} if self._streams(model) else {}
         optional = {
             "temperature": model.temperature,
             "reasoning_effort": model.reasoning_effort,
             "api_base": model.api_base,
             "api_key": key_for(model),
+            "num_ctx": self._window(model, prompt),
         }
         return {
             "model": model.name,
@@ -175,34 +252,103 @@ class Client:
             "max_tokens": model.max_tokens,
             "max_retries": 0,
             "num_retries": 0,
+            "timeout": NO_LIMIT_S,
+            **streams,
             **{name: value for name, value in optional.items() if value is not None},
         }
 
-    def _completion(self, model: ModelSettings, response: Any, latency_s: float, attempts: int) -> Completion:
-        choice, usage = response.choices[0], response.usage
-        details = getattr(usage, "completion_tokens_details", None)
-        text = scrubbed(choice.message.content or "", model)
-        finish = _FINISHES.get(choice.finish_reason, Finish.STOP)
-        price = self.price(model)
+    def _window(self, model: ModelSettings, prompt: Prompt) -> int | None:
+        """Ollama's, which cuts a prompt to a few thousand tokens otherwise. It only grows: each change loads anew."""
+        if model.name.split("/")[0] not in _WINDOWED:
+            return None
+        needed = int(_letters(prompt) / LETTERS_PER_TOKEN) + model.max_tokens
+        fitting = max(self._windows.get(model.name, 0), 1 << (needed - 1).bit_length())
+        self._windows[model.name] = model.window_tokens or fitting
+        return self._windows[model.name]
+
+    def _completion(
+        self, model: ModelSettings, prompt: Prompt, said: Heard, latency_s: float, attempts: int, lost: int
+    ) -> Completion:
+        text = scrubbed(said.text, model)
+        usage = said.usage or Usage(0, 0)
+        price = self.price(model) if said.usage else None
+        if said.usage and usage.prompt_tokens * CUT_LETTERS_PER_TOKEN < _letters(prompt):
+            self._warn(
+                f"model {model.name}: its server seems to cut prompts: {_letters(prompt)} characters were sent, it "
+                f"counted {usage.prompt_tokens} tokens; give it a larger window (window_tokens for Ollama, "
+                "--max-model-len for vLLM)"
+            )
+        finish = _FINISHES.get(said.finish_reason, Finish.STOP)
         return Completion(
             id=0,
             model=model.name,
             text=text,
-            reasoning=scrubbed(getattr(choice.message, "reasoning_content", None) or "", model),
+            reasoning=scrubbed(said.reasoning, model),
             finish=Finish.EMPTY if finish is Finish.STOP and not text.strip() else finish,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
-            reasoning_tokens=getattr(details, "reasoning_tokens", None) or 0,
+            reasoning_tokens=usage.reasoning_tokens,
             cost_usd=price.of(usage.prompt_tokens, usage.completion_tokens) if price else None,
             latency_s=latency_s,
             attempts=attempts,
+            lost=lost,
         )
 
-    def _fatal(self, model: ModelSettings, error: Exception, advice: str) -> EvokernError:
-        return EvokernError(f"model {model.name}: {advice} ({scrubbed(str(error), model).strip()})")
+    def _warn(self, text: str) -> None:
+        """Once per model, whatever the numbers."""
+        self.warnings.setdefault(text.split(": ")[0], text)
+
+    def _fatal(self, model: ModelSettings, error: Exception, advice: str) -> ModelRefused:
+        return ModelRefused(f"model {model.name}: {advice} ({scrubbed(str(error), model).strip()})")
 
 
 def _headers(error: Exception) -> Mapping[str, str]:
     """Of the answer that litellm made `error` from; none where there was no answer."""
     response = getattr(error, "response", None)
     return getattr(error, "litellm_response_headers", None) or getattr(response, "headers", None) or {}
+
+
+def _said(wire: Wire, response: Any) -> Heard | None:
+    """The answer on the wire, whatever litellm thinks of it; None where none came whole.
+
+    Args:
+        response: what litellm made of it; None if it raised. Counts that stand in for a missing usage are its guess,
+            so that only what was on the wire counts, unless litellm alone can read that.
+    """
+    is_whole, body = wire.status == 200 and wire.is_whole, bytes(wire.body)
+    if wire.status == 200 and holds_choices(body):
+        return read_body(body) if is_whole else None
+    counted = usage_in(body) if is_whole else None
+    if response is None or not getattr(response, "choices", None):
+        return Heard("", "", "", counted) if counted else None
+    choice = response.choices[0]
+    text, usage = choice.message.content or "", response.usage
+    details = getattr(usage, "completion_tokens_details", None)
+    is_counted = counted is not None or any(mark in wire.body for mark in _COUNTS)
+    if not (text.strip() or is_counted):
+        return None
+    thought = getattr(details, "reasoning_tokens", None) or 0
+    reasoning = getattr(choice.message, "reasoning_content", None) or ""
+    read = Usage(usage.prompt_tokens, usage.completion_tokens, thought) if is_counted else None
+    return Heard(text, reasoning, choice.finish_reason or "", read)
+
+
+def _beginning(wire: Wire) -> str:
+    """Of an answer that nobody can read."""
+    return inline(bytes(wire.body[:600]).decode("utf-8", "replace")) if wire.body else "nothing"
+
+
+def _letters(prompt: Prompt) -> int:
+    return sum(len(message.text) for message in prompt.messages)
+
+
+def _advice(names: Sequence[str], text: str, wire: Wire) -> str | None:
+    """What to do about an error that no further call can cure; None for others.
+
+    litellm calls what ends a stream before it began an ``APIError``, so that the status on the wire counts as well.
+    """
+    told = text + bytes(wire.body[:10_000]).decode("utf-8", "replace") if wire.status >= 400 else text
+    if any(mark in told for mark in _BROKE):
+        return _FATAL["PaymentRequiredError"]
+    named = next((name for name in names if name in _FATAL), _REFUSALS.get(wire.status))
+    return _FATAL[named] if named else None

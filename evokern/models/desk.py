@@ -11,7 +11,18 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from evokern.completion import Completion, Exchange, Exhausted, Finish, Flaw, Flawed, Message, ModelFailed, Prompt
+from evokern.completion import (
+    Completion,
+    Exchange,
+    Exhausted,
+    Finish,
+    Flaw,
+    Flawed,
+    Message,
+    ModelFailed,
+    ModelRefused,
+    Prompt,
+)
 from evokern.errors import EvokernError
 from evokern.models.keys import scrubbed
 from evokern.models.ledger import Ledger, Price, Spending
@@ -80,6 +91,8 @@ class Desk:
             if one.completion.finish is not Finish.FAILED:
                 self._answers[one.key] = Future()
                 self._answers[one.key].set_result(one.completion)
+        self._refused: dict[str, str] = {}
+        self._warned: dict[str, str] = {}
         self._failures = 0
         self._stopping = False
         self.exhausted = False
@@ -90,6 +103,18 @@ class Desk:
     def spent(self) -> Spending:
         """By this run."""
         return self._ledger.spent
+
+    def goes_on(self, model: str) -> bool:
+        """Whether `model` may still be asked: its provider has not refused it."""
+        return model not in self._refused
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the models so far, oldest first; it only grows."""
+        with self._lock:
+            for number, text in getattr(self._source, "warnings", {}).copy().items():
+                self._warned.setdefault(number, text)
+            return tuple(self._warned.values())
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
@@ -140,12 +165,17 @@ class Desk:
     def _pay(self, model: ModelSettings, prompt: Prompt, key: str, generation: int, index: int) -> Completion:
         if self._stopping:
             raise Exhausted("the search is stopping")
+        if not self.goes_on(model.name):
+            raise ModelFailed(self._refused[model.name])
         with self._ledger.reserve(prompt, self._prices[model.name]) as booked:
             try:
                 completion = self._source.call(model, prompt)
+            except ModelRefused as refusal:
+                self._drop(model.name, refusal)
+                completion = Completion(0, model.name, str(refusal), "", Finish.FAILED, 0, 0, 0, 0.0, 0.0)
             except ModelFailed as failure:
                 completion = Completion(
-                    0, model.name, str(failure), "", Finish.FAILED, 0, 0, 0, 0.0, 0.0, failure.attempts
+                    0, model.name, str(failure), "", Finish.FAILED, 0, 0, 0, 0.0, 0.0, failure.attempts, failure.lost
                 )
             now = datetime.now(UTC).isoformat(timespec="microseconds")
             exchange = Exchange(self._run.id, generation, index, key, prompt, completion, now)
@@ -160,6 +190,21 @@ class Desk:
         if failed:
             raise ModelFailed(completion.text)
         return completion
+
+    def _drop(self, model: str, refusal: ModelRefused) -> None:
+        """Asks `model` no more; the others go on.
+
+        Raises:
+            ModelRefused: there is no other.
+        """
+        with self._lock:
+            self._refused[model] = str(refusal)
+            left = [name for name in self.models if name not in self._refused]
+            if left:
+                self._warned[f"refused {model}"] = f"{refusal}; the search goes on with {', '.join(left)}"
+        if not left:
+            told = [text for name, text in self._refused.items() if name != model]
+            raise ModelRefused("; ".join([str(refusal), *told])) from None
 
 
 class Seat:

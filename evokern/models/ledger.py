@@ -36,7 +36,9 @@ class Spending:
     tokens: int = 0
     usd: float = 0.0
     unpriced: int = 0
-    """Calls whose cost is unknown; `usd` leaves them out."""
+    """Requests whose cost is unknown, dropped ones included; `usd` leaves them out."""
+    resent: int = 0
+    """Requests that were sent again, beyond the `calls`."""
 
     def __add__(self, other: Spending) -> Spending:
         return Spending(
@@ -44,6 +46,7 @@ class Spending:
             self.tokens + other.tokens,
             self.usd + other.usd,
             self.unpriced + other.unpriced,
+            self.resent + other.resent,
         )
 
 
@@ -52,7 +55,8 @@ def spending(completions: Iterable[Completion]) -> Spending:
     total = Spending()
     for one in completions:
         unknown = one.cost_usd is None and one.finish is not Finish.FAILED
-        total += Spending(1, one.prompt_tokens + one.completion_tokens, one.cost_usd or 0.0, int(unknown))
+        tokens = one.prompt_tokens + one.completion_tokens
+        total += Spending(1, tokens, one.cost_usd or 0.0, int(unknown) + one.lost, max(0, one.attempts - 1))
     return total
 
 

@@ -10,8 +10,12 @@ from math import isfinite
 LONGEST_ASKED_S = 120.0
 """No request for a pause is followed for longer: what a server says may be wrong, and the next try can ask again."""
 MULTIPLE = 4.0
-LEAST_S = 60.0
-"""A model that reasons may think ten times longer about one question than about another."""
+LEAST_S = 300.0
+"""A model that reasons may think ten times longer about one question than about another, and a server that does not
+stream is silent all that time."""
+FIRST_S = 600.0
+"""Before a model's first answer."""
+MOST_S = 3600.0
 
 
 class Patience:
@@ -24,15 +28,17 @@ class Patience:
         """Notes how long an answer of `model` took."""
         self._longest_s[model] = max(latency_s, self._longest_s.get(model, 0.0))
 
-    def wait_s(self, model: str, ceiling_s: float, in_vain: int = 0) -> float:
-        """Seconds to wait for an answer of `model`: `MULTIPLE` times its slowest answer so far, `LEAST_S` at least.
+    def wait_s(self, model: str, set_s: float | None, in_vain: int = 0) -> float:
+        """Seconds that `model` may be silent before its request is given up; what a user sets (`set_s`) is obeyed.
 
-        Doubled for each try of the same call that was in vain, since the question may be a hard one. Never more than
-        `ceiling_s`, which is waited for until there was a first answer.
+        Otherwise `MULTIPLE` times its slowest answer so far, `LEAST_S` at least and `MOST_S` at most, and `FIRST_S`
+        until there was one. Doubled for each try of the same call that was in vain: the question may be a hard one.
         """
-        if model not in self._longest_s:
-            return ceiling_s
-        return min(ceiling_s, max(LEAST_S, MULTIPLE * self._longest_s[model]) * 2.0**in_vain)
+        if set_s is not None:
+            return set_s
+        known_s = self._longest_s.get(model)
+        usual_s = FIRST_S if known_s is None else max(LEAST_S, MULTIPLE * known_s)
+        return min(MOST_S, usual_s * 2.0**in_vain)
 
 
 def asked_pause_s(headers: Mapping[str, str], now: datetime) -> float:

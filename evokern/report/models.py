@@ -101,8 +101,8 @@ def text(rows: Sequence[Earned]) -> str:
     """A table, and one of the answers without a kernel; a line that says how to bring a model in when there is none."""
     if not rows:
         return "no model is configured: name one with --model, under `models:` in the task file, or in EVOKERN_MODEL"
-    headers = ("model", "key", "$/M in", "$/M out", "calls", "failed", "tokens", "cost", "children", "passed", "best",
-               "gain")  # fmt: skip
+    headers = ("model", "key", "$/M in", "$/M out", "calls", "failed", "resent", "tokens", "cost", "children",
+               "passed", "best", "gain")  # fmt: skip
     told = table(headers, [_cells(row) for row in rows])
     flaws = [(row.model, one.operator, one.flaw, str(one.answers)) for row in rows for one in row.flaws]
     return f"{told}\n\n{table(('model', 'operator', 'no kernel since', 'answers'), flaws)}" if flaws else told
@@ -118,7 +118,7 @@ def account(spent: Spending | None, budget: BudgetSettings, device_s: float) -> 
     parts = []
     if spent is not None:
         parts = [
-            f"{_of(str(spent.calls), budget.calls)} calls",
+            f"{_of(str(spent.calls), budget.calls)} calls{f' ({spent.resent} sent again)' if spent.resent else ''}",
             f"{_of(str(spent.tokens), budget.tokens)} tokens",
             _of(_cost(spent), None if budget.usd is None else f"${budget.usd:.2f}"),
         ]
@@ -135,7 +135,7 @@ def _cost(spent: Spending) -> str:
     known = f"${spent.usd:.2f}"
     if not spent.unpriced:
         return known
-    return "cost unknown" if not spent.usd else f"{known} and {spent.unpriced} calls of unknown cost"
+    return "cost unknown" if not spent.usd else f"{known} and {spent.unpriced} requests of unknown cost"
 
 
 def _cells(row: Earned) -> tuple[str, ...]:
@@ -150,6 +150,7 @@ def _cells(row: Earned) -> tuple[str, ...]:
         *prices,
         str(row.spent.calls),
         str(row.failed),
+        str(row.spent.resent),
         str(row.spent.tokens),
         _cost(row.spent),
         str(row.children),

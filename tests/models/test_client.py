@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from evokern.completion import Finish, Message, ModelFailed, Prompt
+from evokern.completion import Finish, Message, ModelFailed, ModelRefused, Prompt
 from evokern.errors import EvokernError
 from evokern.models import client as module
 from evokern.models import patience
@@ -181,3 +181,127 @@ def test_answers_do_not_carry_keys_either(client, model_server: Serve, monkeypat
     monkeypatch.setenv("SOME_API_KEY", "sk-planted-0123456789")
     server = model_server(lambda messages: "// sk-planted-0123456789")
     assert client.call(model(server), PROMPT).text == "// <SOME_API_KEY>"
+
+
+# Answers that came, whatever they hold ------------------------------------------------------------------------------
+
+STREAMING = ["yes", "ignored", "refused"]
+
+
+@pytest.mark.parametrize("streaming", STREAMING)
+@pytest.mark.parametrize(
+    ("fate", "finish", "text"),
+    [
+        ("choiceless", Finish.EMPTY, ""),
+        ("null", Finish.EMPTY, ""),
+        ("parts", Finish.STOP, "void kernel() {}"),
+        ("rejected", Finish.EMPTY, ""),
+        ("tools", Finish.EMPTY, ""),
+        ("refused", Finish.REFUSED, "I can't help with that."),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+def test_an_answer_without_content_is_one_request_whose_usage_is_booked(
+    client, model_server: Serve, streaming: str, fate: str, finish: Finish, text: str, provider: str
+) -> None:
+    server = model_server(lambda messages: "void kernel() {}", Mischief(**{fate: 1.0}), streaming=streaming)
+    # A name of its own: what a client learns of a server, it keeps by the model's name.
+    asked = model(server, name=f"{provider}/{streaming}-{fate}", usd_per_million_in=1.0, usd_per_million_out=2.0)
+    answer = client.call(asked, PROMPT)
+    assert (answer.finish, answer.text) == (finish, text)
+    assert (answer.prompt_tokens, answer.completion_tokens) == (server.prompt_tokens, server.completion_tokens)
+    assert (answer.cost_usd or 0) > 0
+    assert server.answered == 1
+    assert len(server.requests) == answer.attempts == 1 + (streaming == "refused")
+    assert answer.lost == 0
+
+
+@pytest.mark.parametrize("streaming", STREAMING)
+def test_an_answer_comes_whole_whether_its_server_streams_or_not(client, model_server: Serve, streaming: str) -> None:
+    said = "a kernel of many words, and an umlaut: ü\n" * 30
+    server = model_server(lambda messages: said, streaming=streaming)
+    answer = client.call(model(server, name=f"openai/{streaming}"), PROMPT)
+    assert (answer.text, answer.reasoning) == (said, "Considering the loops.")
+    assert answer.completion_tokens == server.completion_tokens
+
+
+def test_an_answer_under_way_outlasts_the_time_out_and_one_that_falls_silent_does_not(
+    client, model_server: Serve
+) -> None:
+    slow = model_server(lambda messages: "kernel" * 20, drip_s=0.15)  # ten pieces and more: three time-outs at least
+    answer = client.call(model(slow, timeout_s=0.5), PROMPT)
+    assert (answer.text, len(slow.requests), answer.lost) == ("kernel" * 20, 1, 0)
+    assert answer.latency_s > 0.5
+    stalled = model_server(lambda messages: "kernel" * 20, Mischief(stalled=0.5), seed=1)
+    answers = [
+        client.call(model(stalled, timeout_s=0.3), Prompt("t", (Message("user", str(n)),), "t")) for n in range(4)
+    ]
+    assert {one.text for one in answers} == {"kernel" * 20}
+    assert sum(one.lost for one in answers) == stalled.fates()["stalled"] > 0
+
+
+@pytest.mark.parametrize("fate", ["dropped", "halved", "garbled", "hung", "stalled"])
+def test_a_dropped_answer_is_sent_again_and_counted_as_of_unknown_cost(client, model_server: Serve, fate: str) -> None:
+    server = model_server(lambda messages: "kernel" * 9, Mischief(**{fate: 1.0}))
+    with pytest.raises(ModelFailed) as failure:
+        client.call(model(server, timeout_s=0.1), PROMPT)
+    assert failure.value.lost == failure.value.attempts == len(server.requests) == module.TRIES
+
+
+@pytest.mark.parametrize("fate", ["rate_limited", "broken", "unavailable"])
+def test_a_request_that_was_turned_away_costs_nothing(client, model_server: Serve, fate: str) -> None:
+    server = model_server(lambda messages: "kernel", Mischief(**{fate: 1.0}))
+    with pytest.raises(ModelFailed) as failure:
+        client.call(model(server), PROMPT)
+    assert (failure.value.attempts, failure.value.lost) == (module.TRIES, 0)
+
+
+@pytest.mark.parametrize("streaming", ["yes", "ignored"])
+def test_an_error_in_place_of_an_answer_is_none(client, model_server: Serve, streaming: str) -> None:
+    server = model_server(lambda messages: "kernel", Mischief(failing=1.0), streaming=streaming)
+    with pytest.raises(ModelFailed, match="the engine is dead"):
+        client.call(model(server), PROMPT)
+
+
+def test_an_answer_without_a_usage_is_of_unknown_cost(client, model_server: Serve) -> None:
+    server = model_server(lambda messages: "kernel", Mischief(uncounted=1.0))
+    answer = client.call(model(server, usd_per_million_in=1.0, usd_per_million_out=1.0), PROMPT)
+    assert (answer.text, answer.cost_usd) == ("kernel", None)
+
+
+@pytest.mark.parametrize(("fate", "advice"), [("broke", "no credit left"), ("forbidden", "not allowed to use")])
+def test_what_no_pause_cures_is_not_tried_again(client, model_server: Serve, fate: str, advice: str) -> None:
+    server = model_server(lambda messages: "kernel", Mischief(**{fate: 1.0}))
+    with pytest.raises(ModelRefused, match=advice):
+        client.call(model(server), PROMPT)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["sk-0123456789\n", " sk-0123456789", "sk-0123 456789", "sk-0123456789\r\n", "sk-…"])
+def test_a_key_with_white_space_is_named_before_anything_is_sent(client, monkeypatch, key: str) -> None:
+    monkeypatch.setenv("MY_KEY", key)
+    with pytest.raises(EvokernError, match="the key in MY_KEY holds white space") as error:
+        client.check(ModelSettings(name="openai/gpt-4o", api_key_env="MY_KEY", api_base="http://127.0.0.1:1/v1"))
+    assert key.strip() not in str(error.value)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    with pytest.raises(EvokernError, match="ANTHROPIC_API_KEY"):
+        client.check(ModelSettings(name="anthropic/claude-sonnet-4-5"))
+
+
+def test_ollama_gets_a_window_that_holds_prompt_and_answer_and_only_grows(client) -> None:
+    asked = ModelSettings(name="ollama_chat/x", max_tokens=1000)
+    long = Prompt("t", (Message("user", "x" * 40_000),), "t")
+    assert client._request(asked, long)["num_ctx"] >= 40_000 / 3 + 1000
+    assert client._request(asked, PROMPT)["num_ctx"] == client._request(asked, long)["num_ctx"]
+    assert client._request(asked.model_copy(update={"window_tokens": 9000}), long)["num_ctx"] == 9000
+    assert "num_ctx" not in client._request(ModelSettings(name="openai/x"), long)
+
+
+def test_a_prompt_that_was_cut_is_told(client, model_server: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = model_server(lambda messages: "kernel")
+    long = Prompt("t", (Message("user", "x" * 40_000),), "t")
+    client.call(model(server, name="openai/uncut"), long)
+    assert "model openai/uncut" not in client.warnings
+    monkeypatch.setattr("tests.server.server.tokens", lambda text: min(2048, len(text) // 3 + 1))
+    client.call(model(server, name="openai/cut"), long)
+    assert "40000 characters were sent, it counted 2048 tokens" in client.warnings["model openai/cut"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from evokern import registry
-from evokern.completion import Completion, Exhausted, Finish, Flaw, Message, ModelFailed, NoAnswer, Prompt
+from evokern.completion import Completion, Exhausted, Finish, Flaw, Message, ModelFailed, ModelRefused, NoAnswer, Prompt
 from evokern.errors import EvokernError
 from evokern.models.desk import GIVE_UP, Desk
 from evokern.models.ledger import Price
@@ -196,3 +196,52 @@ def test_a_replay_answers_what_was_asked_then_what_is_left_then_nothing(archive:
     assert (replayed.text, replayed.cost_usd) == ("answer 3", 0.0)
     with pytest.raises(Exhausted):
         seat.ask(prompt("one more"))
+
+
+class Refusing(Scripted):
+    """Refuses the models of these names."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.names = names
+
+    def call(self, model: ModelSettings, prompt: Prompt) -> Completion:
+        if model.name in self.names:
+            raise ModelRefused(f"model {model.name}: check the key")
+        return super().call(model, prompt)
+
+
+def test_a_model_that_is_refused_is_dropped_with_a_message_and_the_others_go_on(archive: Archive, run: Run) -> None:
+    opened = desk(archive, run, Refusing("one"))
+    with pytest.raises(ModelFailed, match="check the key"):
+        opened.at(1, 0, "one").ask(prompt("a"))
+    assert (opened.goes_on("one"), opened.goes_on("two")) == (False, True)
+    assert opened.warnings == ("model one: check the key; the search goes on with two",)
+    with pytest.raises(ModelFailed, match="check the key"):
+        opened.at(1, 1, "one").ask(prompt("b"))
+    assert opened.at(1, 2, "two").ask(prompt("a")).text == "answer 1"
+    assert [one.completion.finish for one in archive.exchanges()] == [Finish.FAILED, Finish.STOP]
+
+
+def test_when_every_model_is_refused_the_search_ends(archive: Archive, run: Run) -> None:
+    opened = desk(archive, run, Refusing("one", "two"))
+    with pytest.raises(ModelFailed):
+        opened.at(1, 0, "one").ask(prompt("a"))
+    with pytest.raises(EvokernError, match="model two: check the key; model one: check the key"):
+        opened.at(1, 1, "two").ask(prompt("a"))
+
+
+def test_dropped_requests_and_those_sent_again_are_in_the_log_and_in_the_account(archive: Archive, run: Run) -> None:
+    class Losing(Scripted):
+        def call(self, model: ModelSettings, prompt: Prompt) -> Completion:
+            if prompt.messages[-1].text == "lost":
+                raise ModelFailed("nothing came", 8, 3)
+            return replace(super().call(model, prompt), cost_usd=0.5, attempts=3, lost=2)
+
+    opened = desk(archive, run, Losing())
+    opened.at(1, 0, "one").ask(prompt("a"))
+    with pytest.raises(ModelFailed):
+        opened.at(1, 1, "one").ask(prompt("lost"))
+    assert [one.completion.lost for one in archive.exchanges()] == [2, 3]
+    assert (opened.spent.usd, opened.spent.unpriced, opened.spent.resent) == (0.5, 5, 9)
+    assert desk(archive, run, Losing()).spent == opened.spent

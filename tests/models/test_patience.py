@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from evokern.models.patience import LEAST_S, LONGEST_ASKED_S, MULTIPLE, Patience, asked_pause_s
+from evokern.models.patience import FIRST_S, LEAST_S, LONGEST_ASKED_S, MOST_S, MULTIPLE, Patience, asked_pause_s
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -38,13 +38,20 @@ def test_without_the_header_nothing_is_asked_for() -> None:
 
 def test_a_model_is_waited_for_as_its_slowest_answer_teaches() -> None:
     patience = Patience()
-    assert patience.wait_s("a", 300.0) == 300.0
+    assert patience.wait_s("a", None) == FIRST_S
     patience.answered("a", 1.0)
-    assert patience.wait_s("a", 300.0) == LEAST_S
-    patience.answered("a", 20.0)
+    assert patience.wait_s("a", None) == LEAST_S >= 300.0
+    patience.answered("a", 200.0)
     patience.answered("a", 2.0)
-    assert patience.wait_s("a", 300.0) == MULTIPLE * 20.0
-    assert patience.wait_s("a", 300.0, in_vain=1) == 2 * MULTIPLE * 20.0
-    assert patience.wait_s("a", 300.0, in_vain=5) == 300.0
-    assert patience.wait_s("a", 5.0) == 5.0
-    assert patience.wait_s("b", 300.0) == 300.0
+    assert patience.wait_s("a", None) == MULTIPLE * 200.0
+    assert patience.wait_s("a", None, in_vain=1) == 2 * MULTIPLE * 200.0
+    assert patience.wait_s("a", None, in_vain=9) == MOST_S
+    assert patience.wait_s("b", None) == FIRST_S
+
+
+def test_what_a_user_sets_is_obeyed_whatever_the_model_has_shown() -> None:
+    patience = Patience()
+    for set_s in (5.0, 1800.0, 7200.0):
+        assert patience.wait_s("a", set_s) == set_s
+        patience.answered("a", 1.0)
+        assert patience.wait_s("a", set_s, in_vain=3) == set_s

@@ -48,6 +48,30 @@ class Mischief:
     """A paid answer with reasoning and no text."""
     overflowing: float = 0.0
     """400: the context is too long."""
+    forbidden: float = 0.0
+    """403."""
+    broke: float = 0.0
+    """429 with the code ``insufficient_quota``."""
+    stalled: float = 0.0
+    """A stream that falls silent in the middle."""
+    halved: float = 0.0
+    """A stream that ends in the middle, politely and without a reason."""
+    choiceless: float = 0.0
+    """A paid answer with ``choices: []``."""
+    null: float = 0.0
+    """A paid answer whose content is null."""
+    parts: float = 0.0
+    """A good answer whose content is a list of parts, which litellm rejects."""
+    rejected: float = 0.0
+    """A paid answer with ``choices: null``, which litellm rejects."""
+    tools: float = 0.0
+    """A paid answer that calls a tool instead."""
+    refused: float = 0.0
+    """A paid answer with a refusal in place of a content."""
+    uncounted: float = 0.0
+    """A good answer without a usage."""
+    failing: float = 0.0
+    """200, and an error in the body."""
 
     def draw(self, chance: random.Random) -> str:
         """The name of one kind, or ``well``."""
@@ -80,9 +104,13 @@ class ModelServer:
         seed: int = 0,
         key: str = "",
         retry_after: str = "",
+        streaming: str = "yes",
+        drip_s: float = 0.0,
     ) -> None:
         """`key`: requests without it get a 401. Any model is known but ``unknown``, which gets a 404. `retry_after`:
-        the header that 429 and 503 come with."""
+        the header that 429 and 503 come with. `streaming`: ``yes``, ``ignored`` (the whole comes all the same) or
+        ``refused`` (400). `drip_s`: the pause between two pieces of a stream."""
+        self.streaming, self.drip_s = streaming, drip_s
         self.answer, self.mischief, self.retry_after = answer, mischief or Mischief(), retry_after
         self.latency_s, self.seed, self.key = latency_s, seed, key
         self.requests: list[Request] = []
@@ -128,6 +156,8 @@ class ModelServer:
                 fate = "unauthorized"
             elif body["model"] == "unknown":
                 fate = "unknown"
+            elif body.get("stream") and self.streaming == "refused":
+                fate = "unstreamable"
             self.requests.append(Request(len(self.requests), content, fate, authorization, body["model"]))
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -156,13 +186,24 @@ class ModelServer:
             "completion_tokens_details": {"reasoning_tokens": tokens(reasoning)},
         }
         usage["total_tokens"] = usage["prompt_tokens"] + usage["completion_tokens"]  # type: ignore[operator]
-        message = {"role": "assistant", "content": text, "reasoning_content": reasoning}
+        message: dict[str, Any] = {"role": "assistant", "content": text, "reasoning_content": reasoning}
+        if fate == "null":
+            message["content"] = None
+        elif fate == "parts":
+            message["content"] = [{"type": "text", "text": text[:5]}, {"type": "text", "text": text[5:]}]
+        elif fate == "tools":
+            call = {"id": "call-1", "type": "function", "function": {"name": "compile", "arguments": "{}"}}
+            message |= {"content": None, "tool_calls": [call]}
+            finish = "tool_calls"
+        elif fate == "refused":
+            message |= {"content": None, "refusal": "I can't help with that."}
+        choices = [{"index": 0, "message": message, "finish_reason": finish}]
         return {
             "id": f"chatcmpl-{chance.getrandbits(40):x}",
             "object": "chat.completion",
             "created": 1,
             "model": body["model"],
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "choices": {"choiceless": [], "rejected": None}.get(fate, choices),
             "usage": usage,
         }
 
@@ -184,6 +225,26 @@ class _Quiet(ThreadingHTTPServer):
             raise
 
 
+def pieces(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events that a stream of `answer` consists of: its text in eight parts at most, then its usage."""
+    shell = {name: answer.get(name) for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    if "error" in answer:
+        return [{"error": answer["error"]}]
+    events: list[dict[str, Any]] = []
+    for choice in answer["choices"] or []:
+        message = choice["message"]
+        content = message["content"]
+        step = max(1, -(-len(content or "") // 8))
+        parts = [content[at : at + step] for at in range(0, len(content), step)] if content else [content]
+        for delta in [message | {"content": ""}, *({"content": part} for part in parts)]:
+            events.append(shell | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+        events.append(shell | {"choices": [{"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}]})
+    if answer["choices"] is None:
+        events.append(shell | {"choices": None})
+    usage = answer.get("usage")
+    return [*events, shell | {"choices": [], "usage": usage}] if usage else events
+
+
 def tokens(text: str) -> int:
     """How this server counts: a token every three characters, one at least."""
     return len(text) // 3 + 1
@@ -194,6 +255,9 @@ _ERRORS = {
     "broken": (500, "server_error", "the server had an error"),
     "unavailable": (503, "overloaded", "the server is overloaded"),
     "unauthorized": (401, "invalid_api_key", "Incorrect API key provided: {key}"),
+    "forbidden": (403, "permission_denied", "You are not allowed to use this model"),
+    "broke": (429, "insufficient_quota", "You exceeded your current quota, please check your plan and billing details"),
+    "unstreamable": (400, "invalid_request_error", "stream is not supported by this model"),
     "unknown": (404, "model_not_found", "The model does not exist or you do not have access to it"),
     "overflowing": (400, "context_length_exceeded", "This model's maximum context length is 8192 tokens"),
 }
@@ -227,12 +291,47 @@ def _handler(server: ModelServer) -> type[BaseHTTPRequestHandler]:
             else:
                 server.wait(server.latency_s)
                 answer = server.completed(body, fate, chance)
+                if fate == "failing":
+                    answer = {"error": {"message": "the engine is dead", "code": 500}}
+                elif fate == "uncounted":
+                    usage = answer.pop("usage")
                 text = json.dumps(answer).encode()
-                if fate == "dropped":
+                if body.get("stream") and server.streaming == "yes":
+                    if self._stream(answer, fate):
+                        server.sent(answer.get("usage") or usage)
+                elif fate == "failing":
+                    self._send(200, text)
+                elif fate == "dropped":
                     self._send(200, text[: len(text) // 2], promised=len(text))
                 else:
-                    server.sent(answer["usage"])
+                    server.sent(answer.get("usage") or usage)
                     self._send(200, text)
+
+        def _stream(self, answer: dict[str, Any], fate: str) -> bool:
+            """Sends the answer as server-sent events; whether it went out whole."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            events = pieces(answer)
+            for number, event in enumerate(events):
+                if fate in ("stalled", "dropped", "halved") and number >= len(events) // 2:
+                    break
+                self._chunk(f"data: {json.dumps(event)}\n\n".encode())
+                server.wait(server.drip_s)
+            if fate == "stalled":
+                server.wait(600)
+            if fate in ("stalled", "dropped"):
+                self.close_connection = True
+                return False
+            if fate != "halved":
+                self._chunk(b"data: [DONE]\n\n")
+            self._chunk(b"")
+            return fate not in ("halved", "failing")
+
+        def _chunk(self, data: bytes) -> None:
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+            self.wfile.flush()
 
         def _send(self, status: int, body: bytes, promised: int | None = None) -> None:
             self.send_response(status)
