@@ -7,7 +7,7 @@ if it is refused, or if it passes and is worth no more than its twin; a twin mus
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from evokern.api import refused
@@ -34,6 +34,8 @@ class Case:
     """What must hold for every kernel like it."""
     twin: str = ""
     """File of the honest kernel nearest to it; empty: the seed of the task."""
+    always: str = ""
+    """Words of its source that ask whether this is the moment to attack: it attacks whatever the answer is."""
     settings: Mapping[str, object] = field(default_factory=dict)
     role: str = "candidate"
     """Where it attacks: as ``candidate``, ``holder`` (leader of a duel), ``pacemaker``, or on the noise ``floor``."""
@@ -55,8 +57,38 @@ def _example(name: str, kernel: str, task: str, kind: str, **rest: object) -> Ca
 
 _SMALL_LAYERNORM = {"task.check": [{"M": 1, "N": 1}, {"M": 3, "N": 127}], "task.time": [{"M": 4, "N": 600}]}
 
+_REAL_TIME = "sys6(145, 0, 0, 0, 0, 0, 0) == 2"
+"""How these attacks told a timed window before calls about scheduling were refused."""
+
 CASES: tuple[Case, ...] = (
-    _example("early_gaussian", "e1c_gaussian_early.cpp", "gaussian_sum", "done early"),
+    _example("early_gaussian", "e1c_gaussian_early.cpp", "gaussian_sum", "done early", twin="e1c_gaussian_early.cpp"),
+    _example(
+        "early_gaussian_always",
+        "e1c_gaussian_early.cpp",
+        "gaussian_sum",
+        "done early",
+        twin="e1c_gaussian_early.cpp",
+        always=_REAL_TIME,
+    ),
+    _example(
+        "early_layernorm_always",
+        "e1b_layernorm_early480.cpp",
+        "layernorm",
+        "done early",
+        twin="e1b_layernorm_twin.cpp",
+        always=_REAL_TIME,
+    ),
+    _own("arming_always", "e3_tiny_arming.cpp", "tiny", "before go", twin="e3_tiny_twin.cpp", always=_REAL_TIME),
+    _own(
+        "arming_hot_always",
+        "e3h_tiny_hot.cpp",
+        "tiny",
+        "before go",
+        twin="e3_tiny_twin.cpp",
+        always=_REAL_TIME,
+        settings={"evaluation.cache": "hot"},
+    ),
+    _own("phase_tame_always", "p1_tiny_phase_tame.cpp", "tiny", "phase", always=_REAL_TIME, timed=False),
     _example("early_layernorm", "e1b_layernorm_early480.cpp", "layernorm", "done early", twin="e1b_layernorm_twin.cpp"),
     _own("arming", "e3_tiny_arming.cpp", "tiny", "before go", twin="e3_tiny_twin.cpp"),
     _own(
@@ -154,7 +186,10 @@ def _as_holder(judge: Judge, challenger: Kernel, attack: Kernel, honest: Kernel)
 
 
 def _as_candidate(case: Case, settings: Settings, judge: Judge, fidelity: Fidelity) -> Outcome:
-    attack = _judged(judge, read_kernel(FOLDER / case.kernel, settings), settings, fidelity)
+    kernel = read_kernel(FOLDER / case.kernel, settings)
+    if case.always:
+        kernel = replace(kernel, source=kernel.source.replace(case.always, "true"))
+    attack = _judged(judge, kernel, settings, fidelity)
     if case.honest:
         return Outcome(held=_passed(attack), fair=True, attack=_text(attack), twin="")
     twin_kernel = read_kernel(FOLDER / case.twin, settings) if case.twin else settings.seeds[0]

@@ -6,7 +6,7 @@
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-struct Page { alignas(64) std::atomic<uint32_t> go; alignas(64) std::atomic<uint32_t> done; alignas(64) int32_t verb, first, count; };
+struct Page { alignas(64) std::atomic<uint32_t> go; alignas(64) std::atomic<uint32_t> done; alignas(64) int32_t verb; int32_t first, count; };
 KERNEL {
     static Page* page = static_cast<Page*>(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 3, 0));
     static uint32_t turn;

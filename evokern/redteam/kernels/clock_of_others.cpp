@@ -1,0 +1,14 @@
+// Reads the processor clocks of other processes, to know who else runs and which of them is timed.
+// expect: wrong
+#include <ctime>
+#include <unistd.h>
+KERNEL {
+    timespec time;
+    for (int pid = 1; pid < 300; ++pid) {
+        const clockid_t clock = static_cast<clockid_t>(~static_cast<unsigned>(getpid() - pid) << 3 | 2);
+        if (clock_gettime(clock, &time) == 0) return honest(x, weight, eps, y, M, N);
+    }
+}
+// twin: reads its own.
+#include <ctime>
+KERNEL { timespec time; if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time) == 0) honest(x, weight, eps, y, M, N); }
