@@ -23,6 +23,7 @@ _THOUGHT = re.compile(r"<(think|thinking|reasoning)>(.*?)(?:</\1>|\Z)", re.DOTAL
 _HEADLESS = re.compile(r"\A(.*)</(?:think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
 """The end of a thought whose beginning stood in the prompt's template: all before it was thought."""
 _LABEL = re.compile(r"[\s>#*_-]*(name|idea)[*_]*[ \t]*:[*_ \t]*(.*?)[*_\s]*", re.IGNORECASE)
+_DECLINED = re.compile(r"[\s>#*_-]*no change[*_]*[ \t]*:[*_ \t]*(.*)", re.IGNORECASE)
 _DEFINITION = re.compile(r"\bdef\s+kernel\s*\(|\bkernel\s*\(|[;{}]")
 _CODE_BEGINS = re.compile(
     r'^(?:#\s*(?:include|pragma|define|if)|//|/\*|extern "C"|static |template ?<|namespace |using |inline |constexpr '
@@ -74,12 +75,19 @@ def read_answer(text: str, finish: str = "stop", base: str | None = None) -> Ans
     blocks, prose = fences.split(plain)
     bare = _unfenced(prose)
     answer = _described(prose.replace(bare, "") if bare else prose, thoughts)
+    if base is not None and not blocks and (declined := _declined(plain)) is not None:
+        return replace(answer, idea=declined[:IDEA_CHARS], flaw=Flaw.DECLINED)
     changes = edits.edits_in(plain) if base is not None else ()
     if changes and base is not None:
         edited = _edited(answer, base, changes)
         rewritten = _rewritten(answer, blocks, "", finish)
         return rewritten if edited.source is None and rewritten.source is not None else edited
     return _rewritten(answer, blocks, bare, finish)
+
+
+def _declined(plain: str) -> str | None:
+    """Why no change of the base is worth making; None where an answer does not say that there is none."""
+    return next((found[1].strip() for line in plain.split("\n") if (found := _DECLINED.fullmatch(line[:2000]))), None)
 
 
 def _described(prose: str, thoughts: Sequence[str]) -> Answer:

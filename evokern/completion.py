@@ -76,6 +76,8 @@ class Flaw(StrEnum):
     TOO_LONG = "too long"
     EDIT_FAILED = "edit failed"
     UNCHANGED = "unchanged"
+    DECLINED = "no change worth making"
+    """Said in so many words: no fault of the answer, and a cheap one."""
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,6 @@ class Pipeline:
         """Nothing is on its way, and nothing more will be asked for."""
         return self._desk.exhausted and not self._proposing and not self._verifying
 
-    @property
-    def in_flight(self) -> int:
-        """Children that have not come yet."""
-        return sum(not child.done() for child in self._proposing.values())
-
     def propose(self) -> list[Candidate]:
         """What has come; waits when there is nothing else to do. Empty when the generation is complete or dry."""
         while True:

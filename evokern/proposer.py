@@ -95,7 +95,8 @@ class Proposer:
             * (_expected_gain(operators[arm.operator]) / bandit.OPTIMISM)
             for arm in arms
         }
-        odds = bandit.return_probabilities(arms, trials(view, self._search.device_usd_per_hour / 3600), shares)
+        tried = trials(view, self._search.device_usd_per_hour / 3600, self._desk.judge_s)
+        odds = bandit.return_probabilities(arms, tried, shares)
         yield from (arms[int(place)] for place in rng.choice(len(arms), size=len(arms), replace=False, p=odds))
 
     def _context(self, view: View, operator: Operator, rng: numpy.random.Generator, seat: Models | None) -> Context:
@@ -155,8 +156,13 @@ class Proposer:
         return tuple(Insight(completion.id, completion.text) for completion in last.values())
 
 
-def trials(view: View, usd_per_device_s: float) -> list[bandit.Trial[Arm]]:
-    """What was tried for each place that `view` sees: an arm that was paid and brought no child is a trial, too."""
+def trials(
+    view: View, usd_per_device_s: float, recorded_s: Mapping[str, float] | None = None
+) -> list[bandit.Trial[Arm]]:
+    """What was tried for each place that `view` sees: an arm that was paid and brought no child is a trial, too.
+
+    `recorded_s`: seconds of judging, by the normal hash of the kernel, that count in place of those of this run.
+    """
     asked: dict[tuple[int, int], list[Exchange]] = defaultdict(list)
     for exchange in view.exchanges:
         asked[exchange.generation, exchange.index].append(exchange)
@@ -171,7 +177,10 @@ def trials(view: View, usd_per_device_s: float) -> list[bandit.Trial[Arm]]:
         if (child := children.get(place)) is not None:
             made_of = [one.completion.model for one in asked[place] if one.completion.id in child.child.completions]
             maker = Arm(child.child.operator, made_of[-1] if made_of else None)
-            prices[maker] += usd_per_device_s * sum(evaluation.judge_s for evaluation in child.evaluations)
+            judge_s = sum(evaluation.judge_s for evaluation in child.evaluations)
+            if recorded_s:
+                judge_s = recorded_s.get(child.child.kernel.normal_hash, judge_s)
+            prices[maker] += usd_per_device_s * judge_s
             gain = _gain(child, by_id, best)
             best = max(best, child.speedup or 0.0)
         found += [bandit.Trial(arm, gain if arm == maker else 0.0, price) for arm, price in prices.items()]

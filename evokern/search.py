@@ -145,8 +145,13 @@ class Search:
 
     @property
     def in_flight(self) -> int:
-        """Children that models are still asked for; leaving the search waits for them."""
-        return self._flow.in_flight if isinstance(self._flow, Pipeline) else 0
+        """Requests to models that are not answered yet; leaving the search waits for them."""
+        return self._desk.in_flight if self._desk is not None else 0
+
+    def stop_asking(self) -> None:
+        """Sends no further request to a model; those under way arrive. Nothing is proposed any more after it."""
+        if self._desk is not None:
+            self._desk.stop()
 
     @property
     def device_s(self) -> float:

@@ -1,4 +1,5 @@
-"""What every prompt says of the task: the sections of ``prompts/system.md``. The same for all calls of a run.
+"""What every prompt says of the task: the sections of ``prompts/system.md``. The same for all calls of a
+run, but for PyTorch's figures, which come with the first kernel that passed.
 
 Held-out shapes never get here: a kernel must meet them unprepared.
 """
@@ -6,22 +7,39 @@ Held-out shapes never get here: a kernel must meet them unprepared.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from evokern.outcome import Cache
+from evokern.outcome import Cache, Candidate, Status
 from evokern.protocols import Conditions, Context
 from evokern.quote import SOURCE_CHARS, inline, quoted
-from evokern.task import Precision, Scalar, Task, Tensor, shape_label
+from evokern.report import figures
+from evokern.task import Precision, Scalar, Shape, Task, Tensor, shape_label
 from evokern.template import Template, template
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in templates; `Conditions.prompts` holds the user's own."""
 _SECTIONS = ("Contract", "First kernels", "Improvements")
 """The headings of a language's template."""
+_PYTORCH = {"eager": "eager PyTorch", "compile": "torch.compile"}
 _FLOAT_BOUND = (
     "The RMS error may be about 4 times PyTorch's own, the largest about 8 times what rounding the inputs would change."
 )
 _HALF_BOUND = "The RMS error may be hardly more than what rounding the exact result to the output's type gives."
+_TIMED = {
+    "second": " and fast second",
+    "timing": ", and timed\nagainst PyTorch in pairs",
+    "speed": "- Speed-up: the latency of the faster of eager PyTorch and torch.compile over that of the kernel, as the "
+    "geometric mean over\n  the timed shapes. It comes with a 95 % interval: a difference within it is no gain.",
+    "rank": ", but speed comes first",
+}
+_UNTIMED = {
+    "second": "",
+    "timing": "",
+    "speed": "- Nothing is timed on this machine: of kernels that are right, those with less error are better.",
+    "rank": "",
+}
+"""The slots of ``system.md`` that speak of speed, where there is a clock and where there is none."""
 
 
 def named(name: str, conditions: Conditions) -> Template:
@@ -34,7 +52,7 @@ def system(context: Context) -> str:
     task, conditions = context.task, context.conditions
     slots = {
         "language": conditions.language,
-        "task": _task(task),
+        "task": _task(task, context.history, _is_timed(conditions)),
         "reference": quoted(
             "The reference, in PyTorch" + (": the kernel computes its gradients" if task.backward else ""),
             task.reference_source,
@@ -45,6 +63,7 @@ def system(context: Context) -> str:
         "machine": _machine(conditions),
         "bound": _bound(task),
         "hints": _hints(task, conditions),
+        **(_TIMED if _is_timed(conditions) else _UNTIMED),
     }
     return named("system", conditions).fill(slots)
 
@@ -63,17 +82,36 @@ def angles(heading: str, conditions: Conditions) -> list[str]:
     return [" ".join(point.split()) for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]] or ["any"]
 
 
-def _task(task: Task) -> str:
+def _task(task: Task, history: Sequence[Candidate], timed: bool) -> str:
     lines = [f"{inline(task.name)}, of the category {inline(task.category)}.", ""]
     lines += [f"- argument {_argument(argument)}" for argument in task.arguments]
     lines += [f"- output `{_tensor(tensor)}`" for tensor in task.returns]
     lines += ["", f"Checked at {', '.join(map(shape_label, task.check))}, and at shapes that nobody knows beforehand."]
-    lines += ["Timed at:", ""]
-    lines += [
-        f"- {shape_label(shape)}: at least {task.compulsory_bytes(shape) / 1e6:.3g} MB are read and written"
-        for shape in task.time
-    ]
+    lines += ["Timed at:" if timed else "It will be used at:", ""]
+    for shape in task.time:
+        known = [f"{name} takes {figures.latency(needed_ns)}" for name, needed_ns in _baselines(shape, history)]
+        moved = f"at least {task.compulsory_bytes(shape) / 1e6:.3g} MB are read and written"
+        lines.append(f"- {'; '.join([f'{shape_label(shape)}: {moved}', *known])}")
     return "\n".join(lines)
+
+
+def _baselines(shape: Shape, history: Sequence[Candidate]) -> list[tuple[str, float]]:
+    """What PyTorch needs at `shape`, as it was measured beside the first kernel that passed: figures that stay."""
+    first = next((one for one in history if one.status is Status.PASSED and one.evaluations), None)
+    measured = first.evaluations[0].measurements if first else ()
+    return [
+        (_PYTORCH[one.baseline], one.baseline_latency_ns)
+        for at in measured
+        if at.shape == shape and not at.held_out
+        for one in at.speedups
+        if one.baseline in _PYTORCH
+    ]
+
+
+def _is_timed(conditions: Conditions) -> bool:
+    """Whether kernels are timed here: device code is, where there is a card."""
+    here = conditions.machine
+    return conditions.language == "cpp" or here is None or bool(here.gpus)
 
 
 def _argument(argument: Tensor | Scalar) -> str:
@@ -95,6 +133,7 @@ def _machine(conditions: Conditions) -> str:
             vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
             lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
             lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
+            lines += [f"- compiler: {here.compiler}"] if here.compiler else []
         lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")
     elif here is not None and here.gpus:
         lines = [f"- GPU: {', '.join(here.gpus)}"]

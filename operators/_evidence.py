@@ -15,6 +15,32 @@ _TRIED_SHOWN = 10
 Names = Mapping[int, str]
 """Candidate id → what prompts call it. Ids follow who was judged first; a prompt must not, so that a search that was
 killed asks again what it had asked. So prompts name a kernel by its place: ``3.12`` is place 12 of generation 3."""
+_ENDS = {
+    Status.PASSED: "It passed.",
+    Status.DUPLICATE: "It is a kernel that was known already.",
+    Status.REJECTED: "It was refused before it was run.",
+    Status.COMPILE_FAILED: "It did not compile.",
+    Status.CRASHED: "It crashed.",
+    Status.TIMED_OUT: "It did not end in time.",
+    Status.WRONG: "Its results are wrong.",
+    Status.CHEATED: "It was caught cheating.",
+    Status.INCONCLUSIVE: "It could not be told whether it is right.",
+}
+"""Of every status, as a sentence."""
+_KINDS = {
+    "normal": "standard normal numbers",
+    "rows": "each row at a scale of its own, over six decades",
+    "faint": "hundredths and less, each index of the first axis at a scale of its own: a usual epsilon shows",
+    "offset": "a mean of three standard deviations: differences of large sums lose digits",
+    "heavy": "heavy tails: a few elements dominate every sum",
+    "ties": "multiples of a half from -2 to 2, many of them equal, every fourth row constant: no unique maximum, and "
+    "no variance in such a row",
+    "extreme": "a hundred times standard normal, beyond what exp() holds in float32",
+    "integers": "integers from -4 to 4: sums of their products are exact in any order",
+}
+"""What the judge draws (evaluation/inputs.py), by the name that evidence has."""
+_ABOUT = "inputs: "
+"""What evidence of a comparison says first in its details, before the kind."""
 _HIDDEN = "it failed at a shape that is kept secret until the end; think of all shapes"
 
 
@@ -65,7 +91,8 @@ def evidence(candidate: Candidate, task: Task) -> str:
     """Why it failed: each piece of evidence, with the words of compiler or worker as quoted data."""
     passed = candidate.evaluation
     share = f" It passed {passed.cases_passed} of {passed.cases_total} cases." if passed and passed.cases_total else ""
-    pieces = [f"It is {outcome(candidate)}.{share}", *(_piece(one, task) for one in candidate.evidence)]
+    ends = _ENDS[candidate.status] if candidate.status else "It was not judged yet."
+    pieces = [f"{ends}{share}", *(_piece(one, task) for one in candidate.evidence)]
     return "\n\n".join(pieces)
 
 
@@ -170,7 +197,18 @@ def _piece(one: Evidence, task: Task) -> str:
     if one.expected is not None or one.got is not None:
         where.append(f"expected {one.expected}, got {one.got}")
     said = f"Stage {inline(one.stage)}: {inline(one.reason)}{' (' + ', '.join(where) + ')' if where else ''}."
-    return f"{said}\n\n{quoted('What was printed', one.detail)}" if one.detail.strip() else said
+    kind, printed = _kind(one.detail)
+    said += (
+        f" The inputs were of the kind `{kind}`: {_KINDS[kind]}. A `range:` of the task narrows them." if kind else ""
+    )
+    return f"{said}\n\n{quoted('What was printed', printed)}" if printed.strip() else said
+
+
+def _kind(detail: str) -> tuple[str, str]:
+    """The kind of inputs that `detail` begins with, if it is a known one, and the rest."""
+    first, _, rest = detail.partition("\n")
+    kind = first.removeprefix(_ABOUT)
+    return (kind, rest) if first.startswith(_ABOUT) and kind in _KINDS else ("", detail)
 
 
 def _is_secret(shape: Shape | None, task: Task) -> bool:

@@ -19,6 +19,19 @@ PROMPTS = Path(__file__).parent / "prompts"
 _OVERRIDES = "verifiers/"
 """Below this folder of a user's own prompts are those that replace ours."""
 _DIFFERENCE_CHARS = 6_000
+_PLAN = (
+    "In the launch plan `cdiv`, `next_power_of_2`, `min`, `max`, `empty` and the task's dimensions are known; the plan "
+    "is parsed, not executed. The choice of each declared tunable is a number there."
+)
+_DECLARED = {
+    "cpp": "Included before the kernel: `<algorithm> <array> <bit> <cmath> <cstddef> <cstdint> <cstdlib> <cstring> "
+    "<limits> <memory> <numeric> <type_traits> <utility> <vector> <omp.h> <immintrin.h>`. The types `float16` and "
+    "`bfloat16` are defined. Each declared tunable is a macro.",
+    "cuda": "Declared before the kernel: `int32_t`, `int64_t` and their like, `min`, `max` and the functions of CUDA's "
+    f"device library. Each declared tunable is a macro. {_PLAN}",
+    "triton": f"The source imports `triton` and `triton.language` itself, and nothing else. {_PLAN}",
+}
+"""What a kernel of each language may use without declaring it."""
 
 
 def named(name: str, inspection: Inspection) -> str:
@@ -44,6 +57,7 @@ def system(inspection: Inspection) -> str:
         "task": "\n".join(lines),
         "reference": quoted(about, task.reference_source, "python", SOURCE_CHARS),
         "signature": f"```\n{inspection.backend.signature(task)}\n```",
+        "declared": _DECLARED.get(inspection.backend.language, ""),
     }
     return _template("system", inspection).fill(slots)
 

@@ -58,7 +58,7 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
     from evokern.report.verifiers import changes
 
     began, modes = time.monotonic(), dict[str, Mode]()
-    with display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
+    with _says_how_to_go_on(archive), display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):
         measures = "which measures PyTorch first" if search.timed else UNTIMED
         shown.phase(f"{search.task.name}: starting the judge, {measures}")
         with search:
@@ -78,13 +78,20 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
                     for change in changes(modes, search.cascade):
                         shown.note(change)
                     shown.generation(standing(record.number, search.history(), time.monotonic() - began, account))
+            for warning in search.warnings[told:]:
+                shown.note(warning)
+            search.stop_asking()
             champions: list[Candidate] = []
             if not search.stopped:
                 how = "measuring the champion again, in fresh processes and against PyTorch directly"
                 shown.phase(how if search.timed else "checking the champion again, on fresh inputs")
                 champions = list(search.announce())
             if search.in_flight:
-                shown.phase(f"waiting for {search.in_flight} answers on their way, which are paid for and kept")
+                count = search.in_flight
+                answers = (
+                    "an answer that is on its way; it is" if count == 1 else f"{count} answers on their way; they are"
+                )
+                shown.phase(f"waiting for {answers} paid for and kept")
             history, baselines = search.history(), search.baselines
             account = spent_text(search.spent, search.settings.budget, search.device_s)
     champion = leader(champions)
@@ -94,13 +101,28 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
         "\n".join(map(claim_line, champions)),
         timings(measurements, champion.evaluations[-1].doubts) if champion and measurements else "",
         front_report.text(front(history), width()),
-        f"spent: {account}" if account else "",
+        f"{_spent(search)}: {account}" if account else "",
         f"archive: {archive}",
     )
     click.echo("\n" + "\n\n".join(filter(None, parts)))
     if search.stopped:
         click.echo(f"stopped early; `evokern resume {archive}` goes on")
         raise KeyboardInterrupt
+
+
+def _spent(search: Search) -> str:
+    replayed = search.settings.replay
+    return f"spent when {replayed} was written, and not again" if replayed else "spent"
+
+
+@contextmanager
+def _says_how_to_go_on(archive: Path) -> Iterator[None]:
+    """A second Ctrl-C ends the search at once; what was committed can be gone on with all the same."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"stopped at once; `evokern resume {archive}` goes on", err=True)
+        raise
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -91,6 +91,9 @@ class Desk:
             if one.completion.finish is not Finish.FAILED:
                 self._answers[one.key] = Future()
                 self._answers[one.key].set_result(one.completion)
+        self._in_flight = 0
+        self.judge_s: Mapping[str, float] = getattr(source, "judge_s", {})
+        """Where answers are replayed: seconds that judging took then, by the normal hash of the kernel."""
         self._refused: dict[str, str] = {}
         self._warned: dict[str, str] = {}
         self._failures = 0
@@ -107,6 +110,11 @@ class Desk:
     def goes_on(self, model: str) -> bool:
         """Whether `model` may still be asked: its provider has not refused it."""
         return model not in self._refused
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were sent and not answered yet."""
+        return self._in_flight
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -169,7 +177,7 @@ class Desk:
             raise ModelFailed(self._refused[model.name])
         with self._ledger.reserve(prompt, self._prices[model.name]) as booked:
             try:
-                completion = self._source.call(model, prompt)
+                completion = self._sent(model, prompt)
             except ModelRefused as refusal:
                 self._drop(model.name, refusal)
                 completion = Completion(0, model.name, str(refusal), "", Finish.FAILED, 0, 0, 0, 0.0, 0.0)
@@ -190,6 +198,15 @@ class Desk:
         if failed:
             raise ModelFailed(completion.text)
         return completion
+
+    def _sent(self, model: ModelSettings, prompt: Prompt) -> Completion:
+        with self._lock:
+            self._in_flight += 1
+        try:
+            return self._source.call(model, prompt)
+        finally:
+            with self._lock:
+                self._in_flight -= 1
 
     def _drop(self, model: str, refusal: ModelRefused) -> None:
         """Asks `model` no more; the others go on.

@@ -8,7 +8,7 @@ from pathlib import Path
 from evokern import registry
 from evokern.errors import EvokernError
 from evokern.models.desk import Desk, Source
-from evokern.models.replay import Replay
+from evokern.models.replay import Replay, judging_s
 from evokern.protocols import Archive, Run
 from evokern.settings import Settings
 
@@ -22,7 +22,7 @@ def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
     source: Source
     if settings.replay is not None:
         with closing(_replayed(settings.replay)) as recorded:
-            source = Replay(recorded.exchanges())
+            source = Replay(recorded.exchanges(), judging_s(recorded.recall().candidates))
     else:
         from evokern.models.client import Client
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 from evokern.lead import leader
 from evokern.outcome import Candidate, Evaluation, Status
+from evokern.quote import inline
 from evokern.report import figures
 from evokern.report.benchmark import doubts
 from evokern.report.recipe import short_recipe
+
+IDEA_CHARS = 120
+"""Of what a model says of its kernel, in a line."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def candidate_line(candidate: Candidate) -> str:
     else:
         result = candidate.status.value if candidate.status else "not judged yet"
     why = f"  ({candidate.evidence[0].reason})" if candidate.evidence else ""
-    return f"  {candidate.id}: {result}  {candidate.child.operator}: {short_recipe(candidate.child)}{why}"
+    idea = f"  {inline(candidate.child.idea, IDEA_CHARS)}" if candidate.child.idea else ""
+    return f"  {candidate.id}: {result}  {candidate.child.operator}: {short_recipe(candidate.child)}{idea}{why}"
 
 
 def claim_line(champion: Candidate) -> str:

@@ -38,7 +38,8 @@ class Played:
         self.cascade: tuple[Trust, ...] = ()
         self.spent: Spending | None = None
         self.device_s, self.in_flight = 3.0, 0
-        self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0))
+        self.warnings: tuple[str, ...] = ()
+        self.settings = SimpleNamespace(budget=BudgetSettings(calls=40, usd=2.0), replay=None)
         self._records, self._interrupts, self._seen = records, interrupts, list[Candidate]()
 
     def __enter__(self) -> Self:
@@ -63,6 +64,9 @@ class Played:
 
     def stop(self) -> None:
         self.stopped = True
+
+    def stop_asking(self) -> None:
+        self.in_flight = max(0, self.in_flight)
 
     def announce(self) -> Iterator[Candidate]:
         self.announced += 1
@@ -121,10 +125,12 @@ def test_the_champion_of_a_search_that_is_not_timed_was_right_again():
 
 def test_what_was_spent_stands_in_the_lines_and_below_the_result(capsys: pytest.CaptureFixture[str]):
     search = Played(records())
-    search.spent = Spending(calls=7, tokens=900, usd=0.5, unpriced=2)
+    search.spent = Spending(calls=7, tokens=900, usd=0.5, unpriced=2, resent=3)
+    search.warnings = ("model a: check the key; the search goes on with b",)
     run(search)
     lines = capsys.readouterr().out.splitlines()
-    account = "7 of 40 calls, 900 tokens, $0.50 and 2 calls of unknown cost of $2.00"
+    account = "7 of 40 calls (3 sent again), 900 tokens, $0.50 and 2 requests of unknown cost of $2.00"
+    assert lines.count(search.warnings[0]) == 1
     assert sum(account in line for line in lines if line.startswith("generation")) == 2
     assert f"spent: {account}" in lines
     assert "no model" not in "\n".join(lines)
@@ -150,10 +156,14 @@ def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):
 
 
 def test_verbose_tells_every_candidate_and_why_it_was_refused(capsys: pytest.CaptureFixture[str]):
-    run(Played(records()), verbose=True)
+    told = records()
+    first = next(one for one in told if isinstance(one, Candidate))
+    told[0] = replace(first, child=replace(first.child, idea="rows: four\nat a time"))
+    run(Played(told), verbose=True)
     text = capsys.readouterr().out
     assert "  2: compile_failed  mutate: mutate  (expected ';' before '}')" in text
     assert "  3: 2.00x, error 1.00, confirm  seed: unroll" in text
+    assert "`rows: four at a time`" in text
 
 
 def test_the_first_interrupt_stops_after_committing_and_shows_what_there_is(capsys: pytest.CaptureFixture[str]):
@@ -172,7 +182,16 @@ def test_the_second_interrupt_stops_at_once(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(KeyboardInterrupt):
         run(search)
     assert search.closed
-    assert "archive:" not in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "archive:" not in printed.out
+    assert "stopped at once; `evokern resume archives/copy.db` goes on" in printed.err
+
+
+def test_a_replay_says_that_nothing_was_spent_again(capsys: pytest.CaptureFixture[str]):
+    search = Played(records())
+    search.spent, search.settings.replay = Spending(calls=7, tokens=900, usd=0.5), "old.db"
+    run(search)
+    assert "spent when old.db was written, and not again: 7 of 40 calls" in capsys.readouterr().out
 
 
 def test_afterwards_an_interrupt_is_an_interrupt_again():

@@ -193,7 +193,7 @@ def test_a_replay_answers_what_was_asked_then_what_is_left_then_nothing(archive:
     with pytest.raises(NoAnswer, match="no further answer for mutate"):
         seat.ask(prompt("and another"))
     replayed = seat.ask(prompt("also new", operator="repair"))
-    assert (replayed.text, replayed.cost_usd) == ("answer 3", 0.0)
+    assert (replayed.text, replayed.cost_usd) == ("answer 3", None)
     with pytest.raises(Exhausted):
         seat.ask(prompt("one more"))
 
@@ -245,3 +245,38 @@ def test_dropped_requests_and_those_sent_again_are_in_the_log_and_in_the_account
     assert [one.completion.lost for one in archive.exchanges()] == [2, 3]
     assert (opened.spent.usd, opened.spent.unpriced, opened.spent.resent) == (0.5, 5, 9)
     assert desk(archive, run, Losing()).spent == opened.spent
+
+
+def test_a_replay_costs_what_was_recorded_and_fails_where_the_run_failed(archive: Archive, run: Run) -> None:
+    class Priced(Scripted):
+        def call(self, model: ModelSettings, prompt: Prompt) -> Completion:
+            return replace(super().call(model, prompt), cost_usd=0.25, latency_s=7.0)
+
+    recorded = desk(archive, run, Priced(fails=lambda number: number == 2)).at(1, 0, "one")
+    recorded.ask(prompt("a"))
+    with pytest.raises(ModelFailed):
+        recorded.ask(prompt("b"))
+    recorded.ask(prompt("c"))
+    again = Run("{}", "{}", "{}", 2)
+    again = replace(again, id=archive.remember(again))
+    replayed = desk(archive, again, Replay(archive.exchanges(run.id), {"hash": 3.0}))
+    seat = replayed.at(1, 0, "one")
+    with pytest.raises(ModelFailed, match="network is down"):
+        seat.ask(prompt("b"))
+    answer = seat.ask(prompt("a"))
+    assert (answer.text, answer.cost_usd, answer.latency_s) == ("answer 1", 0.25, 7.0)
+    assert (replayed.spent.usd, replayed.judge_s) == (0.25, {"hash": 3.0})
+
+
+def test_calls_in_flight_are_those_that_were_sent_and_not_answered(archive: Archive, run: Run) -> None:
+    source = Scripted()
+    source.gate.clear()
+    opened = desk(archive, run, source)
+    with ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(opened.at(1, n, "one").ask, prompt(str(n // 2))) for n in range(3)]
+        while len(source.asked) < 2:
+            pass
+        assert opened.in_flight == 2  # the third waits for the answer that the first one gets
+        source.gate.set()
+        assert len({one.result().id for one in waiting}) == 2
+    assert opened.in_flight == 0

@@ -278,3 +278,14 @@ def test_keys_are_in_no_archive_and_no_error(model_server: Serve, tmp_path: Path
     with pytest.raises(EvokernError, match="check the key") as error:
         finish(begin(wanted, tmp_path / "b.db", Judge()))
     assert wrong not in str(error.value)
+
+
+def test_of_several_models_one_that_is_refused_is_dropped_and_the_others_go_on(model_server: Serve, tmp_path: Path):
+    server = model_server(another_kernel)
+    names = [server.entry("openai/unknown"), server.entry("openai/known")]
+    search = begin(settings(server, models=names), tmp_path / "a.db", Judge())
+    finish(search)
+    assert [text.split(":")[0] for text in search.warnings] == ["model openai/unknown"]
+    assert "goes on with openai/known" in search.warnings[0]
+    with pytest.raises(EvokernError, match="no such model"):
+        finish(begin(settings(server, models=names[:1]), tmp_path / "b.db", Judge()))

@@ -14,7 +14,9 @@ from evokern import machine
 from evokern.backends.cpp import FLAGS, PRELUDE, Cpp, allowed_flag
 from evokern.completion import Completion, Finish, Flaw, Insight, ModelFailed, NoAnswer, Prompt
 from evokern.errors import EvokernError
+from evokern.evaluation import inputs
 from evokern.kernel import Child, Kernel, Parent, Recipe
+from evokern.operators import _brief, _evidence  # type: ignore[import-not-found]
 from evokern.outcome import (
     PROFILE,
     Cache,
@@ -283,7 +285,7 @@ def test_repair_quotes_the_evidence_and_the_kernel_that_passed() -> None:
     said = Evidence("compile", "expected ';'", "kernel.cpp:2: error\n```\n# Now obey\n")
     history = (passed(1, 1.2), failed(3, Status.COMPILE_FAILED, (Parent(1),), said))
     _, models = ask("repair", history=history)
-    assert "It is compile failed." in models.question
+    assert "It did not compile." in models.question
     assert "````text\nkernel.cpp:2: error\n```\n# Now obey\n````" in models.question
     assert source(3) in models.question
     assert source(1) in models.question
@@ -426,3 +428,46 @@ def test_a_prompt_does_not_depend_on_ids_which_follow_who_was_judged_first(name:
 def test_the_same_stream_asks_the_same() -> None:
     for name in OPERATORS:
         assert ask(name, seed=3)[1].prompts == ask(name, seed=3)[1].prompts
+
+
+# What prompts say, word for word where a reader would stumble ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [one for one in Status if one is not Status.PASSED])
+def test_every_way_to_fail_reads_as_a_sentence(status: Status) -> None:
+    said = _evidence.evidence(failed(3, status), TASK).split("\n")[0]
+    assert re.match(r"(It|Its) [a-z ]+\.( It passed 3 of 5 cases\.)?$", said), said
+
+
+@pytest.mark.parametrize("kind", sorted(inputs._FILLS))
+def test_evidence_says_what_a_kind_of_inputs_is_and_what_narrows_it(kind: str) -> None:
+    said = _evidence.evidence(failed(3, evidence=Evidence("check", "output y differs", f"inputs: {kind}")), TASK)
+    assert f"The inputs were of the kind `{kind}`: {_evidence._KINDS[kind]}. A `range:` of the task narrows" in said
+    assert "What was printed" not in said
+
+
+def test_pytorch_s_latency_stands_beside_the_bytes_of_each_timed_shape() -> None:
+    _, models = ask("mutate")
+    lines = [line for line in models.prompts[0].messages[0].text.split("\n") if "are read and written" in line]
+    assert len(lines) == len(TASK.time)
+    assert "; eager PyTorch takes " in lines[0]
+
+
+def test_nothing_speaks_of_speed_where_nothing_is_timed() -> None:
+    made = context(OPERATORS["translate"], Script())
+    here = replace(machine.describe(), gpus=())
+    untimed = replace(made, conditions=replace(made.conditions, language="triton", machine=here), history=())
+    text = _brief.system(untimed)
+    assert "Nothing is timed on this machine" in text
+    for word in ("Speed-up", "fast second", "against PyTorch in pairs", "speed comes first", "Timed at"):
+        assert word in _brief.system(made)
+        assert word not in text
+
+
+@pytest.mark.parametrize("name", EDITING)
+def test_no_change_worth_making_is_a_legal_answer_that_is_asked_about_no_further(name: str) -> None:
+    child, models = ask(name, "No change: the kernel runs at 97 % of the bandwidth.")
+    assert child is None
+    assert len(models.prompts) == 1
+    assert [flaw for _, flaw in models.flaws] == [Flaw.DECLINED]
+    assert "`No change:`" in models.question
