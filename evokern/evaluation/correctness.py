@@ -6,14 +6,19 @@ Every call goes through here, timed ones too, while the worker is frozen.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
+
+import torch
 
 from evokern.evaluation import gate
 from evokern.evaluation.golden import Case
 from evokern.evaluation.memory import Slot
 from evokern.evaluation.rig import Board
 from evokern.outcome import Evidence
+from evokern.task import DType
 
 MOST_EVIDENCE = 4
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass
@@ -55,6 +60,13 @@ def examine(board: Board, slot: Slot, case: Case, salt: int, stage: str) -> Find
     if overrun is not None:
         reason = f"wrote outside the bounds of {overrun}"
         return Finding(0.0, 0.0, Evidence(stage, reason, _about(case), slot.shape, case.seed, overrun))
+    for index, buffer in enumerate(slot.outputs):
+        # Of integers any pattern may be right, and the comparison itself refuses those that are not. A NaN that was
+        # not written would pass for one that was.
+        if buffer.tensor.dtype.is_float or buffer.tensor.dtype is DType.BOOL:
+            left = _unwritten(board, slot, index, case, salt, stage)
+            if left is not None:
+                return Finding(inf, inf, left)
     comparisons = [
         gate.compare(board.output(slot, index), golden, envelope)
         for index, (golden, envelope) in enumerate(zip(case.golden, case.envelopes, strict=True))
@@ -71,14 +83,37 @@ def examine(board: Board, slot: Slot, case: Case, salt: int, stage: str) -> Find
 def _evidence(
     board: Board, slot: Slot, index: int, comparison: gate.Comparison, case: Case, salt: int, stage: str
 ) -> Evidence:
-    name, extents = slot.outputs[index].tensor.name, slot.outputs[index].tensor.extents(slot.shape)
+    name = slot.outputs[index].tensor.name
     reason, place, expected, got = comparison.reason, comparison.index, comparison.expected, comparison.got
-    left, first = board.unwritten(slot, index, salt)
-    if left:
-        place, got = _unflatten(first, extents), None
-        expected = float(case.golden[index][place])
-        reason = f"{left} of {case.golden[index].numel()} elements of {name} were never written"
+    left = _unwritten(board, slot, index, case, salt, stage)
+    if left is not None:
+        return left
     return Evidence(stage, reason, _about(case), slot.shape, case.seed, name, place, expected, got)
+
+
+def _unwritten(board: Board, slot: Slot, index: int, case: Case, salt: int, stage: str) -> Evidence | None:
+    """Which elements of an output still hold the poison, in bits, where golden does not hold the same bits."""
+    left, first = board.unwritten(slot, index, salt)
+    if not left:
+        return None
+    tensor = slot.outputs[index].tensor
+    golden, held = case.golden[index].reshape(-1), board.output(slot, index).reshape(-1)
+    if tensor.dtype is not DType.BOOL:
+        # What was decoded from bits may be any NaN. Widening keeps a payload, so that bits can be told from bits.
+        poison = held[first : first + 1].to(golden.dtype)
+        same = _bits(held) == _bits(held[first : first + 1])
+        same &= _bits(golden) != _bits(poison)
+        left = int(same.sum())
+        if not left:
+            return None
+        first = int(same.to(torch.uint8).argmax())
+    place = _unflatten(first, tensor.extents(slot.shape))
+    reason = f"{left} of {golden.numel()} elements of {tensor.name} were never written"
+    return Evidence(stage, reason, _about(case), slot.shape, case.seed, tensor.name, place, float(golden[first]), None)
+
+
+def _bits(values: torch.Tensor) -> torch.Tensor:
+    return values.contiguous().view(_INTEGERS[values.element_size()])
 
 
 def _unflatten(flat: int, extents: tuple[int, ...]) -> tuple[int, ...]:

@@ -175,7 +175,10 @@ def _located(
 
 def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, comparison: Compare) -> Comparison:
     wanted = golden.to(output.dtype)
-    unequal = output != wanted
+    # A bool is a byte of 0 or 1: PyTorch takes any other for true, and so would let the poison pass.
+    unequal = (
+        output != wanted if output.dtype is not torch.bool else output.view(torch.uint8) != wanted.view(torch.uint8)
+    )
     if output.is_floating_point():
         if comparison is Compare.EXACT:
             unequal |= output.signbit() != wanted.signbit()

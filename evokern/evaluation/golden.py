@@ -20,6 +20,7 @@ from evokern.evaluation import inputs as drawing
 from evokern.evaluation import reference as referencing
 from evokern.evaluation.choices import Choice, Follow, Margins, acceptable
 from evokern.evaluation.gate import Envelope
+from evokern.evaluation.orders import InTurn
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
 from evokern.evaluation.sums import Sums
 from evokern.task import Compare, DType, Precision, Shape, Task, shape_label
@@ -151,14 +152,15 @@ class Oracle:
         return torch.float64 if wide else torch.float32
 
     def _longest(self, inputs: tuple[torch.Tensor, ...], shape: Shape) -> int:
-        """The most terms that one sum may have: the longest of the reference, and any loop along one axis."""
+        """The most terms that one sum may have: the longest of the reference. Where nothing is summed, 1."""
         label = shape_label(shape)
         if label not in self._sums:
             sums = Sums()
             with sums:
                 referencing.call(self.task, self._reference, inputs, shape)
+            # A loop of the reference's own, or an operation of which nothing is known here, may add along any axis.
             extents = (size for tensor in self.task.inputs for size in tensor.extents(shape))
-            self._sums[label] = max(sums.longest, *extents, 1)
+            self._sums[label] = sums.longest if sums.complete else max(sums.longest, *extents, 1)
         return self._sums[label]
 
     def _answer(
@@ -220,7 +222,25 @@ class Oracle:
         referencing.verify_outputs(self.task, shape, ref, expect_dtype=True, device=self._device)
         for study, result, wanted in zip(studies, ref, golden, strict=True):
             study.add_reference(result, wanted)
+        if self.task.precision is Precision.IEEE:
+            self._study_in_turn(studies, shape, inputs, golden, forced)
         return margins
+
+    def _study_in_turn(
+        self,
+        studies: list[Study],
+        shape: Shape,
+        inputs: tuple[torch.Tensor, ...],
+        golden: tuple[torch.Tensor, ...],
+        forced: Mapping[int, torch.Tensor],
+    ) -> None:
+        """Adds the error that the reference has where it adds up term after term."""
+        turns = InTurn()
+        with Follow(forced) if forced else nullcontext(), turns:
+            found = referencing.call(self.task, self._reference, inputs, shape)
+        if turns.changed:
+            for study, result, wanted in zip(studies, found, golden, strict=True):
+                study.add_in_turn(result, wanted)
 
     def _bits(self, tensor: torch.Tensor) -> int:
         return min(SIGNIFICANT_BITS[tensor.dtype], _POLICY_BITS[self.task.precision])

@@ -36,9 +36,10 @@ _NANS = {
     DType.FLOAT64: (0x7FF8 << 48, (1 << 50) - 1, 8),
     DType.FLOAT32: (0x7FC0 << 16, (1 << 21) - 1, 4),
     DType.FLOAT16: (0x7E00, 0xFF, 2),
-    DType.BFLOAT16: (0x7FC0, 0x3F, 2),
+    DType.BFLOAT16: (0x7FC0, 0x1F, 2),
 }
-"""Quiet NaN, the bits of it that are free, bytes."""
+"""Quiet NaN, the bits of it that are free, bytes. No pattern is a NaN that hardware makes: those have a payload of
+zeros, or of ones on NVIDIA's cards."""
 
 
 class SharedFile:

@@ -16,6 +16,8 @@ from evokern.task import Compare, DType, Tensor
 
 MOST_GROWTH = 32.0
 """How much further from golden than the reference in an element, at most, for its own error alone."""
+IN_TURN = 2.0
+"""How much further from golden than the reference where it adds up term after term."""
 SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
 
 _EXPONENT = 0x7FF0000000000000
@@ -60,11 +62,13 @@ class Study:
         self._elements = prod(extents)
         self.longest = longest
         self.inconclusive = ""
-        self._error, self._ulp, self._golden, self._moved = _Sums(), _Sums(), _Sums(), _Sums()
+        self._error, self._ulp, self._golden, self._moved, self._in_turn = (_Sums() for _ in range(5))
         self.sensitivity = torch.zeros(1, dtype=torch.float64, device=device)
         """max |f(jittered) - f| of each block, so far."""
         self._ulp_tops = torch.zeros(1, dtype=torch.float64, device=device)
         self._error_tops = torch.zeros(1, dtype=torch.float64, device=device)
+        self._in_turn_tops = torch.zeros(1, dtype=torch.float64, device=device)
+        """max error in each block where the reference adds up term after term, so far."""
         self._integers = True
         self._spreads: list[torch.Tensor] = []
         """Sums of squared ulps of each block of each draw."""
@@ -111,6 +115,17 @@ class Study:
         self._ulp_tops = torch.maximum(self._ulp_tops, torch.cat(tops))
         self._error_tops = torch.maximum(self._error_tops, torch.cat(errors))
 
+    def add_in_turn(self, found: torch.Tensor, golden: torch.Tensor) -> None:
+        """Notes the error of the reference where its sums are plain loops in the task's precision (orders.py)."""
+        if self.declared.comparison is not Compare.ROUNDING or not self.declared.dtype.is_float:
+            return
+        tops = []
+        for got, wanted in _chunks(self.block, found.reshape(-1), golden.reshape(-1)):
+            difference = _finite(got.double() - wanted)
+            tops.append(block_max(difference, self.block))
+            self._in_turn.add(difference)
+        self._in_turn_tops = torch.maximum(self._in_turn_tops, torch.cat(tops))
+
     def envelope(self, probe: bool) -> Envelope:
         """The bounds that follow.
 
@@ -148,11 +163,18 @@ class Study:
             strays = max(strays, 1 / sqrt(self._deciding))
         rms_bound *= 1 + strays
         bias = abs(error.total / error.count)
+        turned = self._in_turn
+        if turned.count:
+            # What a plain loop was seen to do on these very inputs, twice: other orders and other loops stray a little
+            # more. Equal addends err equally ("ties", "integers"), so that no growth by length foresees it.
+            rms_bound = max(rms_bound, IN_TURN * turned.rms + rounding)
+            bias = max(bias, abs(turned.total / turned.count))
         max_bounds = 8 * self.sensitivity + growth * self._ulp_tops
         if self.declared.dtype.bytes > 2:
             # Large intermediate results that cancel show in the reference's own error, and in neither of the two above.
             # That error has grown with long sums already, if less than in other orders.
             max_bounds = torch.maximum(max_bounds, min(max(4.0, growth), MOST_GROWTH) * self._error_tops)
+        max_bounds = torch.maximum(max_bounds, IN_TURN * self._in_turn_tops + self._ulp_tops / 2)
         return Envelope(
             block=self.block,
             max_bounds=tuple(max_bounds.tolist()),
@@ -163,7 +185,12 @@ class Study:
             rms_unit=unit,
             golden_max=size.largest,
             golden_rms=size.rms,
-            exact=probe and self._integers and self._elements >= _FEWEST_FOR_EXACT and size.largest < 2**24,
+            exact=probe
+            and self._integers
+            and self._elements >= _FEWEST_FOR_EXACT
+            and size.largest < 2**24
+            # Partial sums that float32 can't hold, or an algorithm that multiplies by a sixth: bits say nothing.
+            and turned.largest == 0,
         )
 
 

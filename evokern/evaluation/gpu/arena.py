@@ -27,9 +27,9 @@ _NAN_WORDS = {
     DType.FLOAT64: (0x7FF8_0000, 0x0003_FFFF),
     DType.FLOAT32: (0x7FC0_0000, 0x001F_FFFF),
     DType.FLOAT16: (0x7E00_7E00, 0x00FF_00FF),
-    DType.BFLOAT16: (0x7FC0_7FC0, 0x003F_003F),
+    DType.BFLOAT16: (0x7FC0_7FC0, 0x001F_001F),
 }
-"""Quiet NaNs in every element, and the bits that are free."""
+"""Quiet NaNs in every element, and the bits that are free; none is a NaN that hardware makes (see memory.py)."""
 _NAN_WORD = 0x7FC0_7FC0
 """What redzones of inputs hold: NaN for most who read there."""
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}

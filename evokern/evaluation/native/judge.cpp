@@ -273,11 +273,18 @@ void evokern_flush(const char* memory, int64_t bytes, int threads) {
 
 // How many of `count` elements (`size` bytes each, a divisor of 8) still hold the pattern; *first is the first one's index.
 int64_t evokern_unwritten(const char* memory, int64_t count, int size, int64_t pattern, int64_t* first) {
-    int64_t found = 0;
-    for (int64_t i = count - 1; i >= 0; --i) {
-        if (std::memcmp(memory + i * size, &pattern, size) == 0) ++found, *first = i;
-    }
-    return found;
+    const auto search = [=](auto element) {
+        using Element = decltype(element);
+        std::memcpy(&element, &pattern, sizeof element);
+        const auto* elements = reinterpret_cast<const Element*>(memory);
+        int64_t found = 0;
+        for (int64_t i = 0; i < count; ++i) found += elements[i] == element;
+        if (found) *first = std::find(elements, elements + count, element) - elements;
+        return found;
+    };
+    if (size == 1) return search(uint8_t{});
+    if (size == 2) return search(uint16_t{});
+    return size == 4 ? search(uint32_t{}) : search(uint64_t{});
 }
 
 // Errors of an output of `count` elements in blocks: result = {largest, sum of squares, sum} of output - golden.
