@@ -23,10 +23,10 @@ def interpreted(case: dict[str, Any]) -> dict[str, Any]:
     shape, memory, regions = case["shape"], {}, {}
     for tensor in (*task.arguments, *task.returns):
         if isinstance(tensor, Tensor):
-            count = int(np.prod([shape[one] if isinstance(one, str) else one for one in tensor.dims]))
-            place = np.zeros(count * tensor.dtype.bytes + 64, np.uint8)
+            size = tensor.bytes(shape)
+            place = np.zeros(size + 64, np.uint8)
             start = -place.ctypes.data % 64
-            memory[tensor.name] = found = place[start : start + count * tensor.dtype.bytes]
+            memory[tensor.name] = found = place[start : start + size]
             if tensor.name in case["inputs"]:
                 found[:] = np.frombuffer(bytes.fromhex(case["inputs"][tensor.name]), np.uint8)
             is_output = tensor in task.returns
