@@ -16,6 +16,8 @@ from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
 from evokern.evaluation.bindings import Arm, Watched
+from evokern.evaluation.interrupted import WAITED
+from evokern.evaluation.interrupted import queued_ns as queued
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import Process, environment, spawn
 from evokern.outcome import Evidence, Status
@@ -34,6 +36,15 @@ class Fallen(Exception):
     def __init__(self, worker: str, status: Status, evidence: Evidence) -> None:
         super().__init__(f"{worker}: {evidence.reason}")
         self.worker, self.status, self.evidence = worker, status, evidence
+
+
+class Interrupted(Fallen):
+    """A worker was killed by somebody else, or got no processor in its time: nothing is known of what ran in it."""
+
+    @property
+    def was_killed(self) -> bool:
+        """By a signal; else its time was over."""
+        return "SIGKILL" in self.evidence.reason
 
 
 class Worker:
@@ -60,6 +71,7 @@ class Worker:
         descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
         self._watched = Watched(self._process.pid, -1, 0)
+        self._queued_ns = 0
 
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a process that will load a kernel."""
@@ -96,6 +108,8 @@ class Worker:
             Fallen: it crashed, ended or did not finish in time.
         """
         before = bindings.processor_ns(self._process.pid)
+        if stage != TIME:  # nothing goes between a timed window and the one before it
+            self._queued_ns = queued(self._process.pid)
         arm = Arm.CHECK if stage == CHECK else Arm.HOT if hot else Arm.COLD
         with self._process.first() if stage == TIME else nullcontext():
             self._process.thaw()
@@ -132,15 +146,21 @@ class Worker:
         if took >= 0:
             self._process.freeze()
             return took
+        queued_ns = queued(self._process.pid) - self._queued_ns if took == bindings.TIMED_OUT else 0
         code, words = self._end()
         if took == bindings.TIMED_OUT:
             reason = f"still running after {timeout_ns / 1e9:g} s; killed"
+            if queued_ns > WAITED * timeout_ns:
+                reason += f"; it had waited {queued_ns / 1e9:.1f} s for a processor"
+                raise Interrupted(self.name, Status.INCONCLUSIVE, Evidence(stage, reason, words, shape))
             raise Fallen(self.name, Status.TIMED_OUT, Evidence(stage, reason, words, shape))
         if took == bindings.TOO_LARGE:
             reason = f"took more than {self._watched.most_bytes >> 20} MiB of memory; killed"
             raise Fallen(self.name, Status.CRASHED, Evidence(stage, reason, words, shape))
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
-        raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
+        fall = Interrupted if code == -signal.SIGKILL else Fallen  # this judge sends it after `_end` only
+        status = Status.INCONCLUSIVE if fall is Interrupted else Status.CRASHED
+        raise fall(self.name, status, Evidence(stage, f"{how} before it was done", words, shape))
 
 
 def start_runner(name: str, command: Sequence[str], board: Board, threads: int, cores: Sequence[int]) -> Worker:
