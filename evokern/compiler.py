@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,6 +43,12 @@ SANITIZER_STARTS = 10
 """So often a process with a sanitizer in it is started: where the system happened to put other things into its
 place, it ends at once."""
 
+KILLS = 2
+"""So often a compiler is started again that somebody else killed."""
+_KILLED = re.compile(
+    r"^\S+: (fatal error: Killed signal terminated program \w+|error: unable to execute command: Killed)", re.M
+)
+"""What drivers say when what they started was killed. A source can have that said, too, and gains nothing."""
 _BY_SIGNAL = 128
 """What a shell adds to the number of the signal that ended a process."""
 _SUPERVISOR = """
@@ -106,6 +113,10 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
                 return _evidence(words)
         os.replace(folder / "kernel.so", artefact)
     return artefact
+
+
+class _KilledError(Exception):
+    """A compiler was ended by SIGKILL, which nobody here sent; with its words."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +255,26 @@ def _precompiled(command: tuple[str, ...], flags: Sequence[str], prelude: Path) 
 
 
 def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_LIMIT_BYTES) -> str | None:
+    """As `_run_once`, and again after somebody else killed it.
+
+    Raises:
+        EvokernError: it was killed each time, and the system says that memory ran out.
+    """
+    kills, said = machine.memory_kills(), ""
+    for _ in range(KILLS + 1):
+        try:
+            return _run_once(command, folder, output_limit_bytes)
+        except _KilledError as killed:
+            said = str(killed)
+    if (ended := machine.memory_kills() - kills) > 0:
+        raise EvokernError(
+            f"the compiler was killed {KILLS + 1} times in a row, and the system ended {ended} processes meanwhile "
+            "because memory ran out; free memory or run less beside it, and start again or resume"
+        )
+    return f"error: the compiler was killed {KILLS + 1} times in a row\n{said}"
+
+
+def _run_once(command: Sequence[str], folder: Path, output_limit_bytes: int) -> str | None:
     """Runs one compiler process in `folder`, with a minimal environment and limits; its words if it fails.
 
     A shell starts it, sets its limits, and kills all that it started once this process is gone: then nobody holds the
@@ -283,6 +314,8 @@ def _run(command: Sequence[str], folder: Path, output_limit_bytes: int = OUTPUT_
         raise EvokernError(
             f"the compiler found no space left on the device; free some in {folder.parent} or set XDG_CACHE_HOME"
         )
+    if code in (-signal.SIGKILL, _BY_SIGNAL + signal.SIGKILL) or _KILLED.search(said):
+        raise _KilledError(said)
     if "CPU time limit" in said or code - _BY_SIGNAL == signal.SIGXCPU:
         said = f"error: the compiler took more than {CPU_LIMIT_S} s of processor time\n{said}"
     return "".join(letter for letter in said if letter in "\n\t" or letter.isprintable())

@@ -10,7 +10,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -92,6 +92,16 @@ def may_go_first() -> bool:
             return True
     except OSError:
         return False
+
+
+def memory_kills() -> int:
+    """How many processes the system has ended so far for want of memory; 0 where it does not tell."""
+    with suppress(OSError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return 0
 
 
 def cache_folder() -> Path:

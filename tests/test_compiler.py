@@ -181,3 +181,26 @@ def test_no_compiler_outlives_who_started_it(tmp_path):
     engine.wait()
     for pid in started.read_text().split():
         assert is_gone(int(pid))
+
+
+@pytest.mark.parametrize("kills", [1, 2, 3])
+def test_a_compiler_that_somebody_else_kills_is_started_again(prelude, pretend, tmp_path, monkeypatch, kills):
+    """It ends by SIGKILL `kills` times; memory is not short, so the third time is the source's own matter."""
+    count = tmp_path / "cache" / "count"
+    count.parent.mkdir(exist_ok=True)
+    (tmp_path / "own.cpp").write_text("int main() {}\n")
+    pretend(f'echo . >>{count}; [ $(wc -l <{count}) -le {kills} ] && kill -KILL $$; exec /usr/bin/env g++ "$@"')
+    if kills <= compiler.KILLS:
+        assert compiler.compile_native(tmp_path / "own.cpp", shared=False).exists()
+    else:
+        with pytest.raises(EvokernError, match="killed 3 times in a row"):
+            compiler.compile_native(tmp_path / "own.cpp", shared=False)
+
+
+def test_a_compiler_that_runs_out_of_memory_again_and_again_stops_the_run(prelude, pretend, tmp_path, monkeypatch):
+    (tmp_path / "own.cpp").write_text("int main() {}\n")
+    pretend("kill -KILL $$")
+    ended = iter(range(10))
+    monkeypatch.setattr(compiler.machine, "memory_kills", lambda: next(ended))
+    with pytest.raises(EvokernError, match="because memory ran out"):
+        compiler.compile_native(tmp_path / "own.cpp", shared=False)

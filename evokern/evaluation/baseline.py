@@ -27,7 +27,7 @@ from evokern.evaluation import bindings, reference
 from evokern.evaluation.memory import INPUT, PAGE, Board, SharedFile, view
 from evokern.evaluation.rig import Rig
 from evokern.evaluation.sandbox import environment, inherited
-from evokern.evaluation.worker import Fallen, Worker
+from evokern.evaluation.worker import Fallen, Interrupted, Worker
 from evokern.machine import cache_folder
 from evokern.outcome import Status
 from evokern.task import Precision, Shape, Task, shape_label
@@ -75,6 +75,9 @@ class CompileNotes:
 
     def remember(self, shape: Shape, fall: Fallen) -> None:
         """Notes what became of the process that compiled for `shape`."""
+        if isinstance(fall, Interrupted):
+            self._here[shape_label(shape)] = f"not known, it got too little of the processors: {fall.evidence.reason}"
+            return
         if fall.status is not Status.TIMED_OUT:
             last = fall.evidence.detail.strip().splitlines()[-1:] or [fall.evidence.reason]
             self._here[shape_label(shape)] = f"failed: {last[0]}"

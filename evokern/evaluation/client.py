@@ -12,14 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from evokern import compiler, confinement
 from evokern.errors import EvokernError
+from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
 from evokern.evaluation.sandbox import inherited
 from evokern.kernel import Kernel
+from evokern.machine import memory_kills
 from evokern.outcome import Evaluation, Fidelity, Withdrawal
 from evokern.settings import EvaluationSettings
 from evokern.task import Task
@@ -30,6 +33,10 @@ PATIENCE_S = 1800
 """Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
 QUOTED_BYTES = 4096
 _TETHERED, _JUDGE = "evokern.evaluation.tethered", "evokern.evaluation.judge"
+
+
+class _Gone(EvokernError):
+    """A judge or one of its baselines was ended by somebody else."""
 
 
 class Judge:
@@ -50,15 +57,13 @@ class Judge:
         confinement.demand(compiler.launcher(), evaluation.trust_kernels)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the judge
         self._withdrawals: tuple[Withdrawal, ...] = ()
+        self._opening = Open(task, evaluation, backend, yardstick)
         self._process = self._start()
         try:
-            reply = self._ask(Open(task, evaluation, backend, yardstick))
-            if not isinstance(reply, Opened):
-                raise EvokernError(f"the judge answered {type(reply).__name__} where Opened was expected")
+            self.baselines: tuple[Baseline, ...] = self._opened(self._ask(self._opening))
         except BaseException:
             self.close()
             raise
-        self.baselines: tuple[Baseline, ...] = reply.baselines
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """As `protocols.Evaluator` says.
@@ -84,10 +89,14 @@ class Judge:
 
     def close(self) -> None:
         """Ends the judge and everything that it started."""
+        self._stop()
+        self._words.close()
+
+    def _stop(self) -> None:
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)  # its workers die with it
         self._process.wait()
-        for stream in (self._requests, self._replies, self._words):
+        for stream in (self._requests, self._replies):
             stream.close()
 
     def __enter__(self) -> Self:
@@ -116,13 +125,43 @@ class Judge:
             os.close(replies)
 
     def _ask(self, request: Open | Evaluate) -> Opened | Judged:
+        """The answer to `request`; a judge that fell, or whose baseline did, by no fault of its own is replaced."""
+        kills = memory_kills()
+        for left in reversed(range(AGAIN + 1)):
+            try:
+                return self._answer(request)
+            except _Gone as fall:
+                if not left:
+                    raise EvokernError(
+                        f"{fall}; that is {AGAIN + 1} times in a row, and {memory_kills() - kills} processes ended "
+                        "meanwhile because memory ran out; free memory or run less beside it, and resume"
+                    ) from fall
+                self._replace(request)
+        raise AssertionError("the last time raises or returns")
+
+    def _replace(self, request: Open | Evaluate) -> None:
+        """Another judge in the place of one that is gone; it has opened when it has more to do than that."""
+        self._stop()
+        self._words.seek(0)
+        self._words.truncate()
+        self._process = self._start()
+        if isinstance(request, Evaluate):
+            with suppress(_Gone):  # which the next question meets again
+                self._opened(self._answer(self._opening))
+
+    def _opened(self, reply: Opened | Judged) -> tuple[Baseline, ...]:
+        if not isinstance(reply, Opened):
+            raise EvokernError(f"the judge answered {type(reply).__name__} where Opened was expected")
+        return reply.baselines
+
+    def _answer(self, request: Open | Evaluate) -> Opened | Judged:
         try:
             self._requests.write(REQUEST.dump_json(request) + b"\n")
         except BrokenPipeError as error:
             raise self._death() from error
         reply = REPLY.validate_json(self._line())
         if isinstance(reply, Refused):
-            raise EvokernError(reply.message)
+            raise _Gone(reply.message) if reply.from_outside else EvokernError(reply.message)
         return reply
 
     def _line(self) -> bytes:
@@ -143,7 +182,8 @@ class Judge:
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
         self._words.seek(0)
         words = self._words.read()[-QUOTED_BYTES:].decode("utf-8", errors="replace").strip()
-        return EvokernError(f"the judge {how} before it answered; its last words:\n{words or '(none)'}")
+        kind = _Gone if code == -signal.SIGKILL else EvokernError  # the engine sends it in `_stop` only
+        return kind(f"the judge {how} before it answered; its last words:\n{words or '(none)'}")
 
 
 def _environment() -> dict[str, str]:

@@ -24,14 +24,16 @@ from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
+from evokern.evaluation.interrupted import AGAIN, end_of_patience
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
 from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import Pairs, Plan, derived, noise_floor, speedup
-from evokern.evaluation.worker import Fallen
+from evokern.evaluation.worker import Fallen, Interrupted
 from evokern.kernel import Kernel
+from evokern.machine import memory_kills
 from evokern.outcome import (
     DOUBT,
     HOLDER,
@@ -102,7 +104,29 @@ class Judge:
         Raises:
             EvokernError: a baseline or the yardstick failed, not the kernel.
         """
-        started, tally = time.perf_counter(), Tally()
+        started, kills = time.perf_counter(), memory_kills()
+        for left in reversed(range(AGAIN + 1)):
+            try:
+                return self._evaluate(kernel, fidelity, holder, started)
+            except Interrupted as fall:
+                if fall.worker != CANDIDATE:
+                    raise
+                last = fall
+                if not left and (error := end_of_patience(fall.worker, fall.evidence.reason, kills)):
+                    raise error from fall
+        # Nobody but itself is known to have ended it, again and again; a time-out for want of a processor stays open.
+        repeated = replace(last.evidence, reason=f"{last.evidence.reason}, {AGAIN + 1} times in a row")
+        status = Status.CRASHED if last.was_killed else Status.INCONCLUSIVE
+        return Evaluation(status, fidelity, 0, 0, None, None, (repeated,), (), time.perf_counter() - started)
+
+    def _evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None, started: float) -> Evaluation:
+        """As `evaluate`, once.
+
+        Raises:
+            Interrupted: what happened to the candidate was not of its own making.
+            EvokernError: a baseline or the yardstick failed, not the kernel.
+        """
+        tally = Tally()
         measurements: tuple[Measurement, ...] = ()
         status, evidence = Status.PASSED, tally.evidence
         artefact = self.rig.artefact(kernel)
@@ -360,7 +384,8 @@ def serve(requests: int, replies: int) -> None:
         except EvokernError as error:
             outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
         except Fallen as fall:
-            outgoing.write(REPLY.dump_json(Refused(_complaint(fall))) + b"\n")
+            refused = Refused(_complaint(fall), from_outside=isinstance(fall, Interrupted))
+            outgoing.write(REPLY.dump_json(refused) + b"\n")
         finally:
             if judge is not None:
                 judge.close()
@@ -371,6 +396,8 @@ def _complaint(fall: Fallen) -> str:
     evidence = fall.evidence
     where = f" at {shape_label(evidence.shape)}" if evidence.shape else ""
     values = f" (expected {evidence.expected:.9g}, got {evidence.got})" if evidence.expected is not None else ""
+    if isinstance(fall, Interrupted):
+        return f"{fall.worker}{where}: {evidence.reason}, which nothing in it did"
     seed = "mend the seed kernel, or declare shapes that show what sizes it is for"
     what = seed if fall.worker == YARDSTICK else "expected PyTorch to run the reference"
     return f"{fall.worker}{where}: {evidence.reason}{values}; {what}\n{evidence.detail}".rstrip()

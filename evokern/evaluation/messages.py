@@ -64,6 +64,8 @@ class Refused:
     """Judge to engine: the set-up is broken (an `EvokernError`'s text); the judge ends."""
 
     message: str
+    from_outside: bool = False
+    """A baseline was killed by somebody else, or got no processor: another judge may fare better."""
 
 
 _EXACT = ConfigDict(ser_json_inf_nan="constants")

@@ -32,7 +32,7 @@ from evokern.evaluation.timing import (
     noise_floor,
     speedup,
 )
-from evokern.evaluation.worker import Fallen
+from evokern.evaluation.worker import Fallen, Interrupted
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Measurement, Speedup, Status, Withdrawal, paced_by
 from evokern.settings import EvaluationSettings
@@ -285,7 +285,7 @@ class Rivals:
             first_ns = self._bench.alone(self._workers[kind], shape, calls=7)  # takes memory for seven outputs, too
             call_ns = min(first_ns, self._bench.alone(self._workers[kind], shape, calls=3))
         except Fallen as fall:
-            if kind == EAGER:
+            if kind == EAGER or (isinstance(fall, Interrupted) and fall.was_killed):
                 raise
             self._notes[kind].remember(shape, fall)
             self._workers[kind] = self._started(kind)

@@ -17,6 +17,8 @@ from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
 from evokern.evaluation.bindings import Verb, Watched
+from evokern.evaluation.interrupted import WAITED
+from evokern.evaluation.interrupted import queued_ns as queued
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import FORKED, Process, environment, spawn
 from evokern.outcome import Evidence, Status
@@ -37,6 +39,15 @@ class Fallen(Exception):
     def __init__(self, worker: str, status: Status, evidence: Evidence) -> None:
         super().__init__(f"{worker}: {evidence.reason}")
         self.worker, self.status, self.evidence = worker, status, evidence
+
+
+class Interrupted(Fallen):
+    """A worker was killed by somebody else, or got no processor in its time: nothing is known of what ran in it."""
+
+    @property
+    def was_killed(self) -> bool:
+        """By a signal; else its time was over."""
+        return "SIGKILL" in self.evidence.reason
 
 
 class Worker:
@@ -65,6 +76,7 @@ class Worker:
         self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
         self._watched = Watched(self._process.pid, -1, 0, 0)
         self._cores, self._settled, self._prepared = tuple(cores), False, set[int]()
+        self._queued_ns = 0
 
     @property
     def process_id(self) -> int:
@@ -126,6 +138,8 @@ class Worker:
     def _order(
         self, verb: Verb, first: int, count: int, stage: str, shape: Shape | None, timeout_ns: int
     ) -> tuple[int, int]:
+        if stage != TIME:  # nothing goes between a timed window and the one before it
+            self._queued_ns = queued(self._process.pid)
         took, spent = bindings.order(self._control.address, self._watched, verb, first, count, timeout_ns)
         self._answered(took, stage, shape, timeout_ns)
         return took, spent
@@ -157,9 +171,13 @@ class Worker:
     def _answered(self, took: int, stage: str, shape: Shape | None, timeout_ns: int) -> None:
         if took >= 0:
             return
+        queued_ns = queued(self._process.pid) - self._queued_ns if took == bindings.TIMED_OUT else 0
         code, words = self._end()
         if took == bindings.TIMED_OUT:
             reason = f"still running after {timeout_ns / 1e9:g} s; killed"
+            if queued_ns > WAITED * timeout_ns:
+                reason += f"; it had waited {queued_ns / 1e9:.1f} s for a processor"
+                raise Interrupted(self.name, Status.INCONCLUSIVE, Evidence(stage, reason, words, shape))
             raise Fallen(self.name, Status.TIMED_OUT, Evidence(stage, reason, words, shape))
         if took == bindings.NOT_STILL:
             reason = "computed on after it had said that it was done"
@@ -174,7 +192,9 @@ class Worker:
             reason = "the kernel does other things to memory where it is checked than where it is compiled"
             raise Fallen(self.name, Status.CHEATED, Evidence(INTERPRETER, reason, words, shape))
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
-        raise Fallen(self.name, Status.CRASHED, Evidence(stage, f"{how} before it was done", words, shape))
+        fall = Interrupted if code == -signal.SIGKILL else Fallen  # this judge sends it after `_end` only
+        status = Status.INCONCLUSIVE if fall is Interrupted else Status.CRASHED
+        raise fall(self.name, status, Evidence(stage, f"{how} before it was done", words, shape))
 
 
 def start_runner(name: str, command: Sequence[str], board: Board, threads: int, cores: Sequence[int]) -> Worker:

@@ -124,10 +124,8 @@ def _confinement() -> Iterator[Finding]:
     except EvokernError as error:
         yield Finding("confinement", str(error).splitlines()[0], False, advice=_COMPILER_ADVICE)
         return
-    enough = reached.level is not Level.NONE
-    yield Finding(
-        "confinement", str(reached), enough, advice="" if reached.level is Level.FULL else _CONFINEMENT_ADVICE
-    )
+    full, needed = reached.level is Level.FULL, reached.level is Level.NONE  # what is partial works, and is not ok
+    yield Finding("confinement", str(reached), full, needed, "" if full else _CONFINEMENT_ADVICE)
 
 
 def _precedence() -> Finding:

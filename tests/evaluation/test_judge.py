@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
+from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.messages import REPLY, Judged
 from evokern.evaluation.timing import DUEL_PAIRS
 from evokern.kernel import Kernel
@@ -314,8 +319,8 @@ def test_a_wrong_yardstick_is_an_error_that_names_the_shape() -> None:
 
 def test_a_judge_that_dies_is_an_error_and_not_a_hang() -> None:
     with Judge(TASK, SETTINGS) as judge:
-        os.kill(judge.process_id, signal.SIGKILL)
-        with pytest.raises(EvokernError, match="SIGKILL"):
+        os.kill(judge.process_id, signal.SIGABRT)
+        with pytest.raises(EvokernError, match="SIGABRT"):
             judge.evaluate(Kernel(HONEST), Fidelity.SCREEN)
 
 
@@ -323,3 +328,33 @@ def test_what_the_judge_says_survives_json_even_when_it_is_infinite() -> None:
     evidence = Evidence("check", "off", shape={"M": 1}, index=(0, 1), expected=1.0, got=-math.inf)
     said = Judged(Evaluation(Status.WRONG, Fidelity.SCREEN, 1, 2, math.inf, 2.0, (evidence,)))
     assert REPLY.validate_json(REPLY.dump_json(said)) == said
+
+
+def kill_workers(judge: Judge, runs: int) -> None:
+    """As somebody outside does: ends that many of the judge's runners, each soon after it came up."""
+    seen: set[str] = set()
+    while len(seen) < runs:
+        for child in Path(f"/proc/{judge.process_id}/task/{judge.process_id}/children").read_text().split():
+            with suppress(OSError):
+                if child not in seen and Path(f"/proc/{child}/comm").read_text().startswith("runner-"):
+                    os.kill(int(child), signal.SIGKILL)
+                    seen.add(child)
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize(("kills", "status"), [(1, Status.PASSED), (AGAIN + 1, Status.CRASHED)])
+def test_a_candidate_that_somebody_else_kills_is_judged_again(kills: int, status: Status) -> None:
+    """Without a yardstick, whose runner would be one, too."""
+    with Judge(TASK, SETTINGS) as judge, ThreadPoolExecutor() as pool:
+        killing = pool.submit(kill_workers, judge, kills)
+        evaluation = screened(judge, HONEST)
+        killing.result()
+    assert evaluation.status is status, evaluation.evidence
+    if status is Status.CRASHED:
+        assert evaluation.evidence[0].reason.endswith(f"{AGAIN + 1} times in a row")
+
+
+def test_a_judge_that_somebody_else_kills_is_replaced() -> None:
+    with Judge(TASK, SETTINGS) as judge:
+        os.kill(judge.process_id, signal.SIGKILL)
+        assert screened(judge, HONEST).status is Status.PASSED
