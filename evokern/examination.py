@@ -43,7 +43,8 @@ def examine(path: Path, overrides: Mapping[str, object], is_trusted: bool = Fals
     with closing(registry.discover("archives")["sqlite"](path)) as archive:
         for run in archive.runs():
             settings = Settings.rebuilt(run.settings, overrides)
-            provenance.demand(run, settings, path, is_trusted)
+            if "verification.models" not in overrides:  # else the user has named whom to ask; nothing else is done
+                provenance.demand(run, settings, path, is_trusted)
             if not settings.verification.models:
                 raise EvokernError("expected a model to ask; name one with --model")
             own = [one.completion for one in archive.exchanges(run.id) if one.run == run.id]

@@ -24,7 +24,7 @@ from evokern.task import Task
 from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.template import own_templates
 from evokern.yamlfile import Document, read
-from evokern.yamlwords import EXPECTED, any_scalar, kind, shown
+from evokern.yamlwords import any_scalar, expected, kind, shown
 
 AUTO, CPP, TRITON = "auto", "cpp", "triton"
 MODEL_VARIABLE = "EVOKERN_MODEL"
@@ -367,9 +367,8 @@ def _fault(fault: ErrorDetails, document: Document, model: type[BaseModel]) -> E
         meant = f"did you mean {close[0]!r}? " if close else ""
         advice = meant if unit else _home(str(path[-1]), model) or meant
         return document.error(path, f"unknown key; {advice}known here: {', '.join(known)}")
-    expected = EXPECTED.get(fault["type"]) or fault["msg"].replace("Input should be", "expected")
     return document.error(
-        path, f"{expected}, got {shown(value)} ({kind(value)}); correct the value or leave the key out"
+        path, f"{expected(fault)}, got {shown(value)} ({kind(value)}); correct the value or leave the key out"
     )
 
 

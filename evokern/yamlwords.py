@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic_core import ErrorDetails
 
 SHOWN_CHARS = 80
 """Of a value that is refused."""
-EXPECTED = {
+_EXPECTED = {
     "dict_type": "expected keys with values, such as {M: 4, N: 8}",
     "model_type": "expected keys with values",
     "model_attributes_type": "expected keys with values",
     "list_type": "expected a list: [one, two], or a line for each item that begins with a dash",
-    "too_short": "expected at least one entry",
     "scalar_type": "expected text, a number, true or false",
 }
 """pydantic's kinds of faults in words of people."""
+
+
+def expected(fault: ErrorDetails) -> str:
+    """What would have done."""
+    said = _EXPECTED.get(fault["type"]) or fault["msg"].replace("Input should be", "expected")
+    said = re.sub(r"^\w+ should have (at (?:least|most) \d+ items?) after validation, not \d+", r"expected \1", said)
+    return re.sub(r"^expected (greater|less) than", r"expected a number \1 than", said)
 
 
 def any_scalar(fault: ErrorDetails) -> ErrorDetails:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evokern.outcome import Candidate
     from evokern.report.progress import Standing
 
+NARROW = 90
+"""Characters in a line below which the table keeps to what matters: the leader and its figure."""
 LIVE_ROWS = 12
 """Generations that the live table keeps in view."""
 
@@ -83,7 +85,8 @@ class LiveTable(Plain):
         self._standings: deque[Standing] = deque(maxlen=LIVE_ROWS)
         self._phase = ""
         self._seen = 0
-        self._live = Live(get_renderable=self._table, console=Console(file=bare_output()), refresh_per_second=4)
+        self._console = Console(file=bare_output())
+        self._live = Live(get_renderable=self._table, console=self._console, refresh_per_second=4)
 
     def __enter__(self) -> Self:
         self._live.__enter__()
@@ -108,21 +111,23 @@ class LiveTable(Plain):
         self._seen = 0
 
     def _line(self, text: str) -> None:
-        self._live.console.print(cleaned(text), markup=False, highlight=False)
+        self._console.print(cleaned(text), markup=False, highlight=False)
 
     def _table(self) -> Table:
         from rich.table import Table
         from rich.text import Text
 
         table = Table(caption=Text(cleaned(self._phase)), caption_justify="left", box=None, pad_edge=False)
-        for name in ("gen", "proposed", "judged", "passed", "time"):
-            table.add_column(name, justify="right")
-        spends = any(one.spent for one in self._standings)
+        is_narrow = self._console.width < NARROW
+        names = ("gen", "passed", "time") if is_narrow else ("gen", "proposed", "judged", "passed", "time")
+        for name in names:
+            table.add_column(name, justify="right", no_wrap=True)
+        spends = not is_narrow and any(one.spent for one in self._standings)
         if spends:
             table.add_column("spent")
         table.add_column("leader", overflow="ellipsis", no_wrap=True)
         for one in self._standings:
-            counts = (one.generation, one.proposed, one.judged, one.passed)
+            counts = (one.generation, *(() if is_narrow else (one.proposed, one.judged)), one.passed)
             spent = [Text(cleaned(one.spent))] if spends else []
             table.add_row(*map(str, counts), f"{one.elapsed_s:.0f} s", *spent, Text(cleaned(one.summary)))
         return table

@@ -13,6 +13,10 @@ from evokern.report.figures import Ratio
 from evokern.report.recipe import recipe, short_recipe
 from evokern.report.table import table
 
+NARROW = 110
+"""Characters in a line below which the table keeps to the columns `FEW`, so that none is broken."""
+FEW = (0, 1, 3, 7)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -65,7 +69,11 @@ def text(candidates: Sequence[Candidate], width: int | None = None) -> str:
         for line in map(row, candidates)
     ]
     headers = ("id", "over best [95 %]", "over eager [95 %]", "error", "latency", "gen", "measured", "recipe")
-    return table(headers, rows, width) if rows else "No kernel has passed yet."
+    if not rows:
+        return "No kernel has passed yet."
+    if width is not None and width < NARROW:
+        return table([headers[place] for place in FEW], [[one[place] for place in FEW] for one in rows], width)
+    return table(headers, rows, width)
 
 
 def as_json(candidates: Sequence[Candidate]) -> str:
