@@ -25,6 +25,7 @@ from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.interrupted import AGAIN, end_of_patience
+from evokern.evaluation.listings import elsewhere, listings
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
 from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
@@ -54,8 +55,6 @@ from evokern.task import Shape, Task, shape_label
 
 INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""
-MOST_LISTED_CHARS = 256 << 10
-"""Of a listing, as the archive keeps it."""
 
 
 class Refuted(Exception):
@@ -347,24 +346,6 @@ def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
     if isinstance(backend, DeviceBackend) and card.is_there():
         return card.GpuRig(task, settings, backend)
     return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
-
-
-def listings(backend: DeviceBackend, kernel: Kernel, task: Task, target: str) -> list[Evidence]:
-    """What a device executes at the first timed shape, as text."""
-    made = backend.disassemble(kernel, task, task.time[0], target)
-    return [Evidence(PROFILE, f"{target} {one}", one.text[:MOST_LISTED_CHARS]) for one in made]
-
-
-def elsewhere(backend: DeviceBackend, kernel: Kernel, task: Task) -> list[Evidence]:
-    """What `kernel` takes of the GPUs of all targets but the first, or why it can't be compiled for one."""
-    found = []
-    for target in backend.targets[1:]:
-        program = backend.program(kernel, task, task.time[0], target)
-        if isinstance(program, Evidence):
-            found.append(Evidence(PROFILE, f"{target}: {program.reason}", program.detail))
-        else:
-            found += [Evidence(PROFILE, fact) for fact in program.facts]
-    return found
 
 
 def serve(requests: int, replies: int) -> None:

@@ -16,10 +16,10 @@ from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _ATEN = torch.ops.aten
-_TAKEN_APART = {
+_TAKEN_APART: dict[Any, Any] = {
     **{
         op: rule
-        for op, rule in core_aten_decompositions().items()
+        for op, rule in dict(core_aten_decompositions()).items()
         if op.overloadpacket in (_ATEN.nll_loss_forward, _ATEN.std, _ATEN.std_mean, _ATEN.norm, _ATEN.addmv)
     },
     **get_decompositions(
