@@ -7,6 +7,7 @@ decompositions, and matrix products and convolutions are sums of products.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -16,10 +17,10 @@ from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.utils._python_dispatch import TorchDispatchMode
 
 _ATEN = torch.ops.aten
-_TAKEN_APART: dict[Any, Any] = {
+_TAKEN_APART = {
     **{
         op: rule
-        for op, rule in dict(core_aten_decompositions()).items()
+        for op, rule in core_aten_decompositions().items()  # type: ignore[no-untyped-call]
         if op.overloadpacket in (_ATEN.nll_loss_forward, _ATEN.std, _ATEN.std_mean, _ATEN.norm, _ATEN.addmv)
     },
     **get_decompositions(
@@ -161,7 +162,7 @@ def _axes(x: torch.Tensor, dim: Any) -> list[int]:
     return sorted(axis % x.dim() for axis in ([dim] if isinstance(dim, int) else dim))
 
 
-_RULES = {
+_RULES: dict[str, Callable[..., Any]] = {
     "sum": _sum,
     "mean": _mean,
     "var": _var,

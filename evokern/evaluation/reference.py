@@ -39,19 +39,34 @@ def admit(task: Task, device: torch.device = inputs.CPU) -> None:
     """Runs the reference at every check and time shape and holds it to what the task declares.
 
     Raises:
-        EvokernError: it raises, returns the wrong number, shape, dtype or device of outputs, or changes its inputs.
+        EvokernError: it raises, returns the wrong number, shape, dtype or device of outputs, changes its inputs, or
+            gives another answer to the same inputs.
     """
     reference = load(task)
     for shape in (*task.check, *task.time):
         tensors = inputs.draw(task, shape, "normal", 0, device)
         before = [tensor.clone() for tensor in tensors]
-        verify_outputs(task, shape, call(task, reference, tensors, shape), True, device)
+        outputs = call(task, reference, tensors, shape)
+        verify_outputs(task, shape, outputs, True, device)
         for declared, tensor, copy in zip(task.inputs, tensors, before, strict=True):
             if not torch.equal(tensor, copy):
                 raise EvokernError(
                     f"{task.reference_file}: reference changes its input {declared.name} at {shape_label(shape)}; "
                     "expected inputs to be left alone: work on a clone, or use the out-of-place operation"
                 )
+        _verify_repeats(task, shape, outputs, call(task, reference, tensors, shape))
+
+
+def _verify_repeats(task: Task, shape: Shape, once: tuple[torch.Tensor, ...], again: tuple[torch.Tensor, ...]) -> None:
+    """Two answers to the same inputs must agree to the bit: no kernel can be held to one that is drawn."""
+    for declared, first, second in zip(task.returns, once, again, strict=True):
+        bits = [output.contiguous().reshape(-1).view(torch.uint8) for output in (first, second)]
+        if not torch.equal(*bits):
+            raise EvokernError(
+                f"{task.reference_file}: reference is random: two calls on the same inputs at {shape_label(shape)} "
+                f"gave another {declared.name}; expected the same bits: make what it draws (a mask, noise, samples) an "
+                "argument of the task, or leave it out"
+            )
 
 
 def call(task: Task, reference: Reference, tensors: Iterable[torch.Tensor], shape: Shape) -> tuple[torch.Tensor, ...]:

@@ -68,5 +68,5 @@ def _terms(name: str, args: tuple[Any, ...], result: Any) -> int | None:
     if name in _ALONG:
         return int(args[0].shape[args[_ALONG[name]]]) if args[0].dim() else 1
     if name == "native_layer_norm":
-        return prod(args[1])
+        return int(prod(args[1]))
     return None

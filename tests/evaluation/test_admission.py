@@ -123,3 +123,42 @@ def test_an_output_that_hides_lower_precision_is_admitted_only_beside_one_that_s
         admit(blind)
     seeing = task(f"{hiding}, {showing}")
     admit(replace(seeing, arguments=(x,), returns=(*seeing.returns, Tensor("z", DType.FLOAT32, ("M",)))))
+
+
+LINEAR = """import torch.nn.functional as F
+def reference(x, w, b{more}):
+    return F.linear(x, w, b)
+"""
+
+
+@pytest.mark.parametrize("more", ["", ", spare"], ids=["whole", "ignored"])
+def test_a_bias_need_not_matter_to_its_own_gradient_and_what_the_forward_ignores_is_refused(more: str):
+    kinds = {"x": ("M", "K"), "w": ("N", "K"), "b": ("N",)} | ({"spare": ("N",)} if more else {})
+    arguments = tuple(Tensor(name, DType.FLOAT32, dims) for name, dims in kinds.items())
+    returns = tuple(Tensor(f"grad_{name}", DType.FLOAT32, dims) for name, dims in kinds.items())
+    backward = replace(
+        task(""),
+        reference_source=LINEAR.format(more=more),
+        arguments=(*arguments, Tensor("grad_y", DType.FLOAT32, ("M", "N"))),
+        returns=returns,
+        backward=True,
+        check=({"M": 1, "K": 1, "N": 1}, {"M": 3, "K": 5, "N": 7}),
+        time=({"M": 64, "K": 64, "N": 64},),
+    )
+    if not more:
+        return admit(backward)
+    with pytest.raises(EvokernError, match="grad_spare"):
+        admit(backward)
+    return None
+
+
+def test_a_mean_that_hides_lower_precision_is_refused_with_the_remedy_that_works():
+    p, t = (Tensor(name, DType.FLOAT32, ("M", "N")) for name in "pt")
+    source = "def reference(p, t):\n    rows = (p - t).square().mean(1)\n    return rows.mean()\n"
+    shapes = {"check": ({"M": 1, "N": 8}, {"M": 3, "N": 33}), "time": ({"M": 4096, "N": 64},)}
+    loss = Tensor("loss", DType.FLOAT32, ())
+    alone = replace(task(""), reference_source=source, arguments=(p, t), returns=(loss,), **shapes)
+    with pytest.raises(EvokernError, match=r"return rows\.mean\(\), rows"):
+        admit(alone)
+    both = source.replace("return rows.mean()", "return rows.mean(), rows")
+    admit(replace(alone, reference_source=both, returns=(loss, Tensor("rows", DType.FLOAT32, ("M",)))))

@@ -97,3 +97,22 @@ def test_an_input_that_the_forward_ignores_has_gradient_zero():
 
 def test_a_backward_task_whose_forward_returns_too_much_is_refused():
     assert "2 floating tensors" in refusal_of(backward_task("def reference(x, w, i, scale): return x * w, x + w"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch\ndef reference(x): return torch.nn.functional.dropout(x, 0.3, training=True)",
+        "import torch\ndef reference(x): return x + torch.rand_like(x)",
+        "calls = []\ndef reference(x):\n    calls.append(0)\n    return x * len(calls)",
+    ],
+    ids=["dropout", "noise", "count"],
+)
+def test_a_reference_that_answers_otherwise_to_the_same_inputs_is_named_as_random(source):
+    assert "reference is random" in refusal_of(task_of(source))
+
+
+def test_a_reference_that_seeds_what_it_draws_is_admitted():
+    reference.admit(
+        task_of("import torch\ndef reference(x):\n    torch.manual_seed(3)\n    return x + torch.rand_like(x)")
+    )
