@@ -22,6 +22,16 @@ CHUNK_ON_CARD = 1 << 25
 
 
 @dataclass(frozen=True)
+class Alternatives:
+    """Elements of integers or booleans that hang on rounded arithmetic, and what is right there."""
+
+    places: torch.Tensor
+    """(n,) flat indices."""
+    values: torch.Tensor
+    """(runs, n): what the reference gave in each run within rounding."""
+
+
+@dataclass(frozen=True)
 class Envelope:
     """The bounds on t - golden for one output of one case, and the reference's own error as the unit of measure."""
 
@@ -45,6 +55,10 @@ class Envelope:
     """What the task asks for. Golden follows a kernel's near ties (`Oracle.following`) before they are compared."""
     inconclusive: str = ""
     """Why nothing can be said about any kernel here: the case is ill-conditioned."""
+    either: Alternatives | None = None
+    """Where another value than golden's is as right."""
+    of_one_draw: bool = False
+    """No other set of inputs may share this."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
     if envelope.inconclusive:
         return Comparison(False, True, 0.0, 0.0, envelope.inconclusive)
     if envelope.exact:
-        return _compare_exactly(output, golden, envelope.comparison)
+        return _compare_exactly(output, golden, envelope)
     flat, wanted = output.reshape(-1).contiguous(), golden.reshape(-1).contiguous()
     bounds = torch.tensor(envelope.max_bounds, dtype=torch.float64, device=golden.device)
     found = (_errors_here if flat.device.type == "cpu" else _errors_there)(flat, wanted, envelope.block, bounds)
@@ -173,8 +187,8 @@ def _located(
     return Comparison(False, False, *errors, reason, index, expected, got, outside / flat.numel())
 
 
-def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, comparison: Compare) -> Comparison:
-    wanted = golden.to(output.dtype)
+def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> Comparison:
+    comparison, wanted = envelope.comparison, golden.to(output.dtype)
     # A bool is a byte of 0 or 1: PyTorch takes any other for true, and so would let the poison pass.
     unequal = (
         output != wanted if output.dtype is not torch.bool else output.view(torch.uint8) != wanted.view(torch.uint8)
@@ -184,6 +198,12 @@ def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, comparison: Com
             unequal |= output.signbit() != wanted.signbit()
         unequal &= ~(output.isnan() & wanted.isnan())
     unequal = unequal.reshape(-1)
+    if envelope.either is not None:
+        places, values = envelope.either.places, envelope.either.values.to(output.dtype)
+        got_there = output.reshape(-1)[places]
+        if output.dtype is torch.bool:
+            got_there, values = got_there.view(torch.uint8), values.view(torch.uint8)
+        unequal[places] &= ~(got_there == values).any(0)
     wrong = int(unequal.sum())
     if not wrong:
         return Comparison(True, False, 0.0, 0.0)

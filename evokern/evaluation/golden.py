@@ -30,6 +30,8 @@ _POLICY_BITS = {Precision.IEEE: 53, Precision.TF32: 11, Precision.REDUCED: 8}
 
 _RUNS = 8
 _FEWER_RUNS = 2
+_ROUNDING_RUNS, _ROUNDING_BITS = 6, 2
+"""Further runs where integers hang on rounded arithmetic, whose inputs are off by 2 ulp: as by a few roundings."""
 _SLOW_RUN_S = 0.1
 """A study takes `_RUNS` jittered runs, or `_FEWER_RUNS` where a run takes longer than this: two find 0.79 to 0.96 of
 what eight find (tests/benchmarks/gate.py prints it), and the bound is eight times that."""
@@ -115,8 +117,11 @@ class Oracle:
         longest = self._longest(inputs, shape)
         # What summation in float32 does vanishes beside the rounding of operands that a lower precision allows.
         summed = longest if self.task.precision is Precision.IEEE else 1
-        studies = [Study(tensor, tensor.extents(shape), summed, self._device) for tensor in self.task.returns]
+        rounds = any(tensor.dtype.is_float for tensor in self.task.inputs)
+        studies = [Study(tensor, tensor.extents(shape), summed, self._device, rounds) for tensor in self.task.returns]
         margins = self._study(studies, shape, inputs, answer, seed, runs)
+        for study in studies:
+            study.end_of_draw()
         smallest = min(result.numel() for result in golden)
         for draw in range(1, min(_MOST_DRAWS, ceil(_ENOUGH / max(1, smallest)))):
             more = drawing.draw(self.task, shape, distribution, seed + draw, self._device)
@@ -224,7 +229,28 @@ class Oracle:
             study.add_reference(result, wanted)
         if self.task.precision is Precision.IEEE:
             self._study_in_turn(studies, shape, inputs, golden, forced)
+        if any(study.hangs_on_rounding for study in studies):
+            self._study_roundings(studies, shape, inputs, wide, generator)
         return margins
+
+    def _study_roundings(
+        self,
+        studies: list[Study],
+        shape: Shape,
+        inputs: tuple[torch.Tensor, ...],
+        wide: tuple[torch.Tensor, ...],
+        generator: torch.Generator,
+    ) -> None:
+        """Adds what integers and booleans become where inputs are off by as much as a few roundings are."""
+        for _ in range(_ROUNDING_RUNS):
+            moved = tuple(
+                jittered(exact, self._bits(tensor) - _ROUNDING_BITS, generator)
+                if tensor.is_floating_point()
+                else tensor
+                for exact, tensor in zip(wide, inputs, strict=True)
+            )
+            for study, result in zip(studies, self._answer(moved, shape, {}).results, strict=True):
+                study.add_alternative(result)
 
     def _study_in_turn(
         self,
@@ -240,7 +266,7 @@ class Oracle:
             found = referencing.call(self.task, self._reference, inputs, shape)
         if turns.changed:
             for study, result, wanted in zip(studies, found, golden, strict=True):
-                study.add_in_turn(result, wanted)
+                study.add_in_turn(result, wanted, turns.is_fast)
 
     def _bits(self, tensor: torch.Tensor) -> int:
         return min(SIGNIFICANT_BITS[tensor.dtype], _POLICY_BITS[self.task.precision])

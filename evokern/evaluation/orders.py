@@ -58,7 +58,7 @@ class InTurn(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.changed = False
+        self.changed = self.is_fast = False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
@@ -73,6 +73,7 @@ class InTurn(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if result is None:
             return func(*args, **given)
         self.changed = True
+        self.is_fast = self.is_fast or name == "convolution"
         return result
 
 

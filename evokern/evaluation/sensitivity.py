@@ -11,11 +11,15 @@ from math import ceil, prod, sqrt
 import torch
 
 from evokern.evaluation import inputs as drawing
-from evokern.evaluation.gate import CHUNK, Envelope, block_max, chunk_on
+from evokern.evaluation.gate import CHUNK, Alternatives, Envelope, block_max, chunk_on
 from evokern.task import Compare, DType, Tensor
 
 MOST_GROWTH = 32.0
 """How much further from golden than the reference in an element, at most, for its own error alone."""
+FAST = 6.0
+"""The same for an algorithm that multiplies less, as Winograd's: transforms differ in the order of their terms."""
+TILE_ROWS = 6
+"""Rows of the inputs that one tile of F(4x4, 3x3) reads."""
 IN_TURN = 2.0
 """How much further from golden than the reference where it adds up term after term."""
 SIGNIFICANT_BITS = {torch.float64: 53, torch.float32: 24, torch.float16: 11, torch.bfloat16: 8}
@@ -55,8 +59,11 @@ def jittered(values: torch.Tensor, bits: int, generator: torch.Generator) -> tor
 class Study:
     """What is learned about one output of the reference: its own error, and its sensitivity over jittered runs."""
 
-    def __init__(self, declared: Tensor, extents: tuple[int, ...], longest: int, device: torch.device) -> None:
-        """`longest`: the most terms that an honest kernel may add up one by one into one element."""
+    def __init__(
+        self, declared: Tensor, extents: tuple[int, ...], longest: int, device: torch.device, rounds: bool = False
+    ) -> None:
+        """`longest`: the most terms that an honest kernel may add up one by one into one element; `rounds`: the task
+        has floats among its inputs, so that an integer may hang on rounded arithmetic."""
         self.declared = declared
         self.block = block_of(extents)
         self._elements = prod(extents)
@@ -67,9 +74,15 @@ class Study:
         """max |f(jittered) - f| of each block, so far."""
         self._ulp_tops = torch.zeros(1, dtype=torch.float64, device=device)
         self._error_tops = torch.zeros(1, dtype=torch.float64, device=device)
+        self._room = IN_TURN
         self._in_turn_tops = torch.zeros(1, dtype=torch.float64, device=device)
         """max error in each block where the reference adds up term after term, so far."""
         self._integers = True
+        self.hangs_on_rounding = rounds and declared.compare is None and not declared.dtype.is_float
+        """Whether another value of an integer or boolean is right where rounding decides."""
+        self._alternatives: list[torch.Tensor] = []
+        self._either: Alternatives | None = None
+        self._is_first_draw = True
         self._spreads: list[torch.Tensor] = []
         """Sums of squared ulps of each block of each draw."""
 
@@ -81,6 +94,7 @@ class Study:
 
     def add_jittered(self, moved: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes how far the float64 output of a run with jittered inputs is from golden."""
+        self.add_alternative(moved)
         if self.declared.comparison is not Compare.ROUNDING:
             return
         tops = []
@@ -92,6 +106,7 @@ class Study:
 
     def add_reference(self, ref: torch.Tensor, golden: torch.Tensor) -> None:
         """Notes the error of the reference in the task's precision, and what rounding golden to its dtype does."""
+        self.add_alternative(ref)
         if self.declared.comparison is not Compare.ROUNDING:
             return
         dtype = drawing.dtype_of(self.declared)
@@ -115,7 +130,7 @@ class Study:
         self._ulp_tops = torch.maximum(self._ulp_tops, torch.cat(tops))
         self._error_tops = torch.maximum(self._error_tops, torch.cat(errors))
 
-    def add_in_turn(self, found: torch.Tensor, golden: torch.Tensor) -> None:
+    def add_in_turn(self, found: torch.Tensor, golden: torch.Tensor, is_fast: bool = False) -> None:
         """Notes the error of the reference where its sums are plain loops in the task's precision (orders.py)."""
         if self.declared.comparison is not Compare.ROUNDING or not self.declared.dtype.is_float:
             return
@@ -124,7 +139,34 @@ class Study:
             difference = _finite(got.double() - wanted)
             tops.append(block_max(difference, self.block))
             self._in_turn.add(difference)
-        self._in_turn_tops = torch.maximum(self._in_turn_tops, torch.cat(tops))
+        self._room = max(self._room, FAST if is_fast else IN_TURN)
+        highest = torch.cat(tops)
+        if is_fast:  # what one element spoils lies anywhere in its tile, in rows above and below
+            near = torch.nn.functional.max_pool1d(highest[None], 2 * TILE_ROWS + 1, 1, TILE_ROWS)
+            highest = near[0]
+        self._in_turn_tops = torch.maximum(self._in_turn_tops, highest)
+
+    def add_alternative(self, result: torch.Tensor) -> None:
+        """Notes what else an integer or boolean output may be."""
+        if self.hangs_on_rounding and self._is_first_draw:
+            self._alternatives.append(result.reshape(-1).clone())
+
+    def end_of_draw(self) -> None:
+        """The runs that follow are on other inputs, which say nothing of what is right for these."""
+        if self._is_first_draw and self._alternatives and self._elements:
+            self._either = self._where_they_differ()
+        self._is_first_draw, self._alternatives = False, []
+
+    def _where_they_differ(self) -> Alternatives | None:
+        """Where runs within rounding disagree, and what each gave there."""
+        first = self._alternatives[0]
+        differs = torch.zeros(len(first), dtype=torch.bool, device=first.device)
+        for other in self._alternatives[1:]:
+            differs |= other != first
+        places = differs.nonzero()[:, 0]
+        if not len(places):
+            return None
+        return Alternatives(places, torch.stack([values[places] for values in self._alternatives]))
 
     def envelope(self, probe: bool) -> Envelope:
         """The bounds that follow.
@@ -134,7 +176,9 @@ class Study:
         """
         comparison = self.declared.comparison
         if comparison is not Compare.ROUNDING:
-            return Envelope(self.block, (0.0,), 0.0, 0.0, 0.0, 0.0, exact=True, comparison=comparison)
+            either, of_one_draw = self._either, self.hangs_on_rounding
+            bounds = (self.block, (0.0,), 0.0, 0.0, 0.0, 0.0)
+            return Envelope(*bounds, exact=True, comparison=comparison, either=either, of_one_draw=of_one_draw)
         error, size = self._error, self._golden
         if not self.inconclusive and error.largest > 0.1 * size.largest:
             self.inconclusive = f"ill-conditioned: the reference is off by {error.largest:.3g} of {size.largest:.3g}"
@@ -167,14 +211,16 @@ class Study:
         if turned.count:
             # What a plain loop was seen to do on these very inputs, twice: other orders and other loops stray a little
             # more. Equal addends err equally ("ties", "integers"), so that no growth by length foresees it.
-            rms_bound = max(rms_bound, IN_TURN * turned.rms + rounding)
+            rms_bound = max(rms_bound, self._room * turned.rms + rounding)
             bias = max(bias, abs(turned.total / turned.count))
         max_bounds = 8 * self.sensitivity + growth * self._ulp_tops
         if self.declared.dtype.bytes > 2:
             # Large intermediate results that cancel show in the reference's own error, and in neither of the two above.
             # That error has grown with long sums already, if less than in other orders.
             max_bounds = torch.maximum(max_bounds, min(max(4.0, growth), MOST_GROWTH) * self._error_tops)
-        max_bounds = torch.maximum(max_bounds, IN_TURN * self._in_turn_tops + self._ulp_tops / 2)
+        max_bounds = torch.maximum(max_bounds, self._room * self._in_turn_tops + self._ulp_tops / 2)
+        if self._room > IN_TURN:  # a tile's error depends on where it begins: a block of a few is exact by luck
+            max_bounds = torch.clamp(max_bounds, min=self._room * turned.rms)
         return Envelope(
             block=self.block,
             max_bounds=tuple(max_bounds.tolist()),
@@ -217,6 +263,8 @@ def is_like(golden: torch.Tensor, envelope: Envelope) -> bool:
 
     It does not where few elements decide (x / y with normal y): the study of one draw says little about the next.
     """
+    if envelope.of_one_draw:
+        return False
     if envelope.exact or envelope.inconclusive:
         return envelope.comparison is not Compare.ROUNDING
     sizes = _Sums()
