@@ -12,10 +12,11 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from evokern import machine
+from evokern.evaluation.seclusion import numbers_of_their_own
 from evokern.nursery import nursery
 
 FORKED = "forked"
@@ -73,6 +74,8 @@ class Process:
 
     pid: int
     stderr: int
+    first_of_all: int | None = None
+    """Who keeps its namespace of process numbers alive (seclusion.py)."""
 
     def limit(self, address_space: int) -> None:
         """Sets the rlimits of a candidate's process, before it has loaded the candidate.
@@ -117,6 +120,9 @@ class Process:
         ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         self._signal(signal.SIGKILL)
         status = os.waitpid(self.pid, 0)[1]
+        if self.first_of_all is not None:
+            os.kill(self.first_of_all, signal.SIGKILL)
+            os.waitpid(self.first_of_all, 0)
         return os.waitstatus_to_exitcode(status) if ended is not None else -signal.SIGKILL
 
     def words(self) -> str:
@@ -135,9 +141,13 @@ class Process:
 
 
 def spawn(
-    command: Sequence[str], variables: Mapping[str, str], descriptors: Sequence[int], cores: Sequence[int]
+    command: Sequence[str],
+    variables: Mapping[str, str],
+    descriptors: Sequence[int],
+    cores: Sequence[int],
+    secluded: bool = False,
 ) -> Process:
-    """Starts `command` on `cores` with `descriptors` as 3, 4, 5 ...
+    """Starts `command` on `cores` with `descriptors` as 3, 4, 5 ...; `secluded`: with process numbers of its own.
 
     A command that begins with `FORKED` names a job of evokern/untrusted and its arguments: a process that has loaded
     what the job needs forks a worker for it, which takes milliseconds where Python takes a second.
@@ -161,23 +171,24 @@ def spawn(
     before = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, cores)  # inherited: the worker cannot start on any other core
-        pid = os.posix_spawn(
-            command[0],
-            list(command),
-            dict(variables),
-            file_actions=[
-                *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
-                *((os.POSIX_SPAWN_DUP2, source, target) for source, target in targets),
-            ],
-            setsid=True,
-            setsigmask=[],
-            setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
-        )
+        with numbers_of_their_own() if secluded else nullcontext() as first:
+            pid = os.posix_spawn(
+                command[0],
+                list(command),
+                dict(variables),
+                file_actions=[
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+                    *((os.POSIX_SPAWN_DUP2, source, target) for source, target in targets),
+                ],
+                setsid=True,
+                setsigmask=[],
+                setsigdef=[signal.SIGPIPE, signal.SIGINT, signal.SIGTERM],
+            )
     finally:
         os.sched_setaffinity(0, before)
         for fd in (*sources, writing, nothing):
             os.close(fd)
-    return Process(pid, reading)
+    return Process(pid, reading, first)
 
 
 def quotable(text: bytes) -> str:

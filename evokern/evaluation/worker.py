@@ -73,7 +73,9 @@ class Worker:
         self._control = SharedFile("evokern-control", PAGE)
         self._control.seal(read_only=False)
         descriptors = [*descriptors, outputs.descriptor] if outputs else descriptors
-        self._process: Process = spawn(command, variables, (self._control.descriptor, *descriptors), cores)
+        self._process: Process = spawn(
+            command, variables, (self._control.descriptor, *descriptors), cores, secluded=outputs is not None
+        )
         self._watched = Watched(self._process.pid, -1, 0, 0)
         self._cores, self._settled, self._prepared = tuple(cores), False, set[int]()
         self._queued_ns = 0

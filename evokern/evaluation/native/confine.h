@@ -88,7 +88,9 @@ inline bool is_capable(int capability) {
 // Root becomes a user that nobody is. Only where its starter, who has the same rights, can still signal it then.
 inline bool become_nobody() {
     if (geteuid() != 0 || !is_capable(CAP_SETUID) || !is_capable(CAP_SETGID) || !is_capable(CAP_KILL)) return false;
-    const auto unused = static_cast<uid_t>(0x7e00'0000 + getpid());  // above every range that systems hand out
+    char number[16] = {};  // of the whole system: within a namespace of process numbers many are alike
+    if (readlink("/proc/self", number, sizeof number - 1) <= 0) std::snprintf(number, sizeof number, "%d", getpid());
+    const auto unused = static_cast<uid_t>(0x7e00'0000 + std::atoi(number));  // above every range that systems hand out
     for (uid_t user : {unused, uid_t{65534}}) {
         if (setgroups(0, nullptr) == 0 && setresgid(user, user, user) == 0 && setresuid(user, user, user) == 0)
             return true;

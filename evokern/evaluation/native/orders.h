@@ -27,7 +27,7 @@ namespace orders {
 constexpr int64_t TOO_LARGE = -3, DIED = -2, TIMED_OUT = -1, NOT_STILL = -4;
 constexpr int WAKING_US = 60;                // for cores to wake up before a clock starts
 constexpr int64_t SLICE_NS = 5'000'000;      // how often the memory of a worker is looked at
-constexpr int64_t STILL_NS = 1'000'000;      // processor time that the system itself may book on a process that stands
+constexpr int64_t STILL_NS = 200'000;        // processor time that the system itself may book on a process that stands
 
 // What a process takes of the machine's memory by its open /proc/PID/status: page tables among it, since reading where
 // nothing was written takes nothing else.
