@@ -59,7 +59,8 @@ def ratio(met: Iterable[Speedup]) -> float:
 
 def did_not_win(challenger: Candidate, by_id: Mapping[int, Candidate]) -> Candidate | None:
     """The leader that `challenger` met last and did not beat, as far as `by_id` still holds it."""
-    holder = by_id.get(met_last(challenger) or 0)
+    met = met_last(challenger)
+    holder = by_id.get(met) if met is not None else None
     return holder if holder is not None and not is_won(duel(challenger, holder)) else None
 
 
@@ -72,7 +73,8 @@ def in_order_of_duels(candidates: Iterable[Candidate]) -> list[Candidate]:
         current: Candidate | None = one
         while current is not None and waiting.pop(current.id, None) is not None:
             line.append(current)
-            current = waiting.get(met_last(current) or 0)
+            met = met_last(current)
+            current = waiting.get(met) if met is not None else None
         ordered += reversed(line)
     return ordered
 

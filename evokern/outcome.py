@@ -208,6 +208,8 @@ class Candidate:
 
         What was confirmed stays so when a later evaluation told nothing.
         """
+        if len(self.evaluations) < 2:
+            return self.evaluations[0] if self.evaluations else None
         failed = [e for e in self.evaluations if e.status is not Status.PASSED and e.status is not Status.INCONCLUSIVE]
         firm = [e for e in self.evaluations if e.status is Status.PASSED and e.fidelity >= Fidelity.CONFIRM]
         pool = failed or firm or self.evaluations

@@ -95,7 +95,7 @@ def test_a_loser_that_reads_high_does_not_keep_others_from_being_confirmed():
     assert to_confirm([screened(4, 1.5), screened(5, 1.6)]) is not None
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(24))
 def test_lead_front_table_and_announcement_agree_over_any_search(seed):
     chance = random.Random(seed)
     crowd: dict[int, Candidate] = {}
@@ -126,7 +126,7 @@ def test_lead_front_table_and_announcement_agree_over_any_search(seed):
     def noisy(id: int, off: float) -> float:
         return truth[id] * exp(chance.gauss(0, off))
 
-    ids = chance.sample(range(1, 60), 40)  # judged in another order than that of ids
+    ids = chance.sample(range(1, 60), 24)  # judged in another order than that of ids
     for id in ids:
         truth[id] = chance.uniform(0.8, 4)
         match chance.random():
