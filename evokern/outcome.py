@@ -204,9 +204,15 @@ class Candidate:
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The one that counts: the latest of the highest fidelity; a failure at any fidelity outranks a pass."""
+        """The one that counts: the latest of the highest fidelity; a failure at any fidelity outranks a pass.
+
+        What was confirmed stays so when a later evaluation told nothing.
+        """
+        if len(self.evaluations) < 2:
+            return self.evaluations[0] if self.evaluations else None
         failed = [e for e in self.evaluations if e.status is not Status.PASSED and e.status is not Status.INCONCLUSIVE]
-        pool = failed or self.evaluations
+        firm = [e for e in self.evaluations if e.status is Status.PASSED and e.fidelity >= Fidelity.CONFIRM]
+        pool = failed or firm or self.evaluations
         return max(reversed(pool), key=lambda evaluation: evaluation.fidelity) if pool else None
 
     @property

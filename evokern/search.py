@@ -19,8 +19,10 @@ import numpy
 from pydantic import TypeAdapter
 
 from evokern import machine, provenance, registry
+from evokern.ahead import to_announce, to_confirm
 from evokern.batches import Batches
 from evokern.cascade import Trust
+from evokern.confirming import may_confirm
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Baseline, Judge
 from evokern.kernel import SEED, Child, Recipe
@@ -38,10 +40,6 @@ from evokern.settings import Settings
 from evokern.task import Task
 from evokern.verification import Verification, of_kin
 from evokern.withdrawal import to_judge_again, withdrawn, yardstick_fell
-
-CONFIRMED_PER_GENERATION = 3
-"""A noisy screen may put several impostors ahead of the best; the rest wait for the next generation. Beyond one a
-generation, confirming may take no longer than screening does."""
 
 
 class Search:
@@ -213,24 +211,11 @@ class Search:
             if self.stopped:
                 return
             yield self._judged(candidate, Fidelity.SCREEN)
-        while self._may_confirm():
-            fastest = self._fastest()
-            if self.stopped or fastest is None or (fastest.fidelity or 0) >= Fidelity.CONFIRM:
+        while may_confirm(self.history(), self.generation):
+            fastest = to_confirm(self.history())
+            if self.stopped or fastest is None:
                 return
             yield self._judged(fastest, Fidelity.CONFIRM, holder=self.best())
-
-    def _may_confirm(self) -> bool:
-        """Decided by the records, so that a resumed search confirms no more. Seeds are there to be beaten."""
-        judge_s: dict[Fidelity, list[float]] = {fidelity: [] for fidelity in Fidelity}
-        for candidate in self.history():
-            for evaluation in candidate.evaluations:
-                if evaluation.status is Status.WITHDRAWN:
-                    continue  # found while others were judged
-                judge_s[evaluation.fidelity].append(evaluation.judge_s)
-        screened, confirmed = judge_s[Fidelity.SCREEN], judge_s[Fidelity.CONFIRM]
-        if len(confirmed) >= self.generation and sum(confirmed) > sum(screened):
-            return False
-        return len(confirmed) < CONFIRMED_PER_GENERATION * self.generation
 
     def remember(self, candidate: Candidate) -> Candidate:
         """Commits the candidate; returns it with its id."""
@@ -261,18 +246,14 @@ class Search:
 
     def announce(self) -> Iterator[Candidate]:
         """The leader and what looks faster still, measured again as champions: claimed against reproduced.
+        Whoever leads at the end is among them.
 
         Before, what looks fastest is confirmed, as at the end of a generation: the last one may have been cut short.
         """
         announced: set[int] = set()
         for confirmed in self.confirm():
             self.remember(confirmed)
-        for choose in (self.best, self._fastest, self.best):
-            champion = choose()
-            if champion is None or self.stopped:
-                return
-            if champion.id in announced:
-                continue
+        while (champion := to_announce(self.history(), announced)) is not None and not self.stopped:
             if champion.fidelity is not Fidelity.CHAMPION:
                 champion = self.remember(self._judged(champion, Fidelity.CHAMPION))
             announced.add(champion.id)
@@ -294,11 +275,6 @@ class Search:
             return True
         judged = sum(len(one.evaluations) for one in self.history())
         return budget.evaluations is not None and judged >= budget.evaluations
-
-    def _fastest(self) -> Candidate | None:
-        """By the figures alone, luck included."""
-        passing = [candidate for candidate in self.history() if candidate.speedup is not None]
-        return max(passing, key=lambda candidate: candidate.speedup or 0.0, default=None)
 
     def _rng(self, generation: int, index: int) -> numpy.random.Generator:
         branch = self.run.id if self.run.parent is not None else 0  # a branch must not repeat what its parent run tried

@@ -16,6 +16,7 @@ from math import ceil, log2
 import numpy
 from deap import base, tools
 
+from evokern.ahead import at_least, ranked
 from evokern.front import objectives
 from evokern.outcome import Candidate
 
@@ -42,7 +43,7 @@ def survive(candidates: Sequence[Candidate], size: int) -> Island:
 
 
 def choose_parents(island: Island, arity: tuple[int, int], rng: numpy.random.Generator) -> Island:
-    """Different parents, each by a binary crowded tournament, best first.
+    """Different parents, each by a binary crowded tournament; who is ahead comes first.
 
     Args:
         arity: the least and the most; the number is drawn, from no more than the island has.
@@ -50,19 +51,18 @@ def choose_parents(island: Island, arity: tuple[int, int], rng: numpy.random.Gen
     pool = _rank(island, len(island))
     least, most = (min(bound, len(pool)) for bound in arity)
     count = least if least == most else int(rng.integers(least, most + 1))
-    place = {id(ranked): number for number, ranked in enumerate(pool)}
     chosen: list[_Ranked] = []
     while pool and len(chosen) < count:
         first, second = (pool[int(rng.integers(len(pool)))] for _ in range(2))
         winner = second if _beats(second.fitness, first.fitness) else first
         chosen.append(winner)
         pool.remove(winner)
-    return tuple(ranked.candidate for ranked in sorted(chosen, key=lambda ranked: place[id(ranked)]))
+    return tuple(ranked(one.candidate for one in chosen))
 
 
 def migrate(islands: Sequence[Island], emigrants: int = 2) -> tuple[Island, ...]:
     """Ring migration: the fastest `emigrants` of each island are copied to the next one."""
-    leaving = [sorted(island, key=lambda candidate: candidate.merit or 0.0)[-emigrants:] for island in islands]
+    leaving = [sorted(island, key=lambda candidate: at_least(candidate) or 0.0)[-emigrants:] for island in islands]
     arriving = [leaving[number - 1] for number in range(len(islands))]
     unions = (
         {candidate.id: candidate for candidate in (*old, *new)} for old, new in zip(islands, arriving, strict=True)

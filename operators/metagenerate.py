@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from evokern.ahead import ranked as by_lead
 from evokern.front import front
 from evokern.kernel import Child, Parent
-from evokern.lead import leader
 from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
@@ -51,16 +51,17 @@ class MetaGenerate:
 
 
 def ranked(history: Sequence[Candidate], parents: Sequence[Candidate]) -> list[Candidate]:
-    """Up to `RANKED` passing kernels, slowest first: the leader, the parents, then the fastest that differ in origin.
+    """Up to `RANKED` passing kernels, who is ahead last: the leader, the parents, then those ahead of other origins.
 
     Kernels that rewrites made from one source say little beside each other: only the fastest of them counts. The most
     exact kernel of the front has a place, so that the price of its exactness is seen.
     """
-    best = leader(history)
+    ahead = by_lead(history)
     most_exact = front(history)[-1:]
-    fastest = sorted((one for one in history if one.speedup), key=lambda one: -(one.speedup or 0.0))
-    chosen = of_each_origin((*([best] if best else []), *parents, *most_exact, *fastest))
-    return sorted(chosen[:RANKED], key=lambda one: one.speedup or 0.0)
+    timed = [one for one in ahead if one.speedup]
+    chosen = of_each_origin((*ahead[:1], *parents, *most_exact, *timed))[:RANKED]
+    place = {one.id: number for number, one in enumerate(ahead)}
+    return sorted(chosen, key=lambda one: -place.get(one.id, len(place)))
 
 
 def _lately(context: Context, shown: Sequence[Candidate]) -> list[Candidate]:

@@ -51,7 +51,7 @@ def test_where_nothing_is_timed_the_accurate_survive() -> None:
     ]
     assert [survivor.id for survivor in survive(untimed, 1)] == [2]
     assert [one.id for one in front(untimed)] == [2]
-    assert leader(untimed) == untimed[0]
+    assert leader(untimed) == untimed[1]
 
 
 def test_no_survivors_among_none() -> None:

@@ -94,7 +94,8 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
                 shown.phase(f"waiting for {answers} paid for and kept")
             history, baselines = search.history(), search.baselines
             account = spent_text(search.spent, search.settings.budget, search.device_s)
-    champion = leader(champions)
+    lead = leader(history)
+    champion = next((one for one in champions if lead is not None and one.id == lead.id), None)
     measurements = champion.evaluations[-1].measurements if champion else ()
     parts = (
         baselines_text(baselines),
