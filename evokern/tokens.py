@@ -173,10 +173,10 @@ class _Lexer:
 
     def tokens(self) -> Iterator[Token]:
         offset, literal_end = 0, -1
-        line: list[Token] = []
+        begun: list[Token] = []
         while offset < len(self.text):
             start = offset
-            token, offset = self._header(offset) if _expects_header(line) else (None, offset)
+            token, offset = self._header(offset) if _expects_header(begun) else (None, offset)
             if token is None:
                 token, offset = self._next(offset)
             if token is None:
@@ -185,9 +185,9 @@ class _Lexer:
             if token.kind in _LITERALS:
                 literal_end = offset
             if token.kind is Kind.NEWLINE:
-                line = []
-            elif token.counts and len(line) < 3:
-                line.append(token)
+                begun = []
+            elif token.counts and len(begun) < 3:
+                begun.append(token)
 
     def _header(self, offset: int) -> tuple[Token | None, int]:
         hit = _HEADER.match(self.text, offset)
