@@ -23,6 +23,7 @@ from evokern.outcome import Cache
 from evokern.task import Task
 from evokern.taskfile import ArgumentSection, ReturnSection, Section, TaskSection, build_task
 from evokern.template import own_templates
+from evokern.textfile import read_kernel_text
 from evokern.yamlfile import Document, read
 from evokern.yamlwords import any_scalar, expected, kind, shown
 
@@ -296,8 +297,8 @@ def read_kernel(file: Path, settings: Settings) -> Kernel:
         EvokernError: it can't be read.
     """
     try:
-        return Kernel(file.read_text(encoding="utf-8"), settings.backend)
-    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
+        return Kernel(read_kernel_text(file), settings.backend)
+    except (OSError, ValueError) as error:
         raise EvokernError(f"expected a kernel file at {file}: {error}") from error
 
 
@@ -330,8 +331,8 @@ def _models(document: Document) -> list[Any]:
 def _seed(document: Document, index: int, name: str, language: str) -> Kernel:
     file = document.file.parent / name
     try:
-        return Kernel(file.read_text(encoding="utf-8"), language)
-    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
+        return Kernel(read_kernel_text(file), language)
+    except (OSError, ValueError) as error:
         raise document.error(
             ("seeds", index), f"expected a kernel file at {file}: {error}; paths are relative to {document.file}"
         ) from error

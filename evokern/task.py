@@ -162,8 +162,14 @@ def names_in(expression: str) -> Iterator[str]:
     yield from _parsed(expression)[1]
 
 
+MOST_EXPRESSION_CHARS = 500
+"""Of a dimension; Python's parser recurses."""
+
+
 @cache  # the judge asks for a tensor's extents some hundred times a candidate
 def _parsed(expression: str) -> tuple[ast.expr, tuple[str, ...]]:
+    if len(expression) > MOST_EXPRESSION_CHARS:
+        raise EvokernError(f"expected a dimension of at most {MOST_EXPRESSION_CHARS} characters, got {len(expression)}")
     try:
         tree = ast.parse(expression, mode="eval").body
     except SyntaxError as error:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from evokern.errors import EvokernError
 from evokern.task import Compare, DType, Precision, Scalar, Shape, Task, Tensor, evaluate, names_in, shape_label
+from evokern.textfile import read_text
 from evokern.yamlfile import Document, Path
 
 _TENSOR = re.compile(r"\s*(\w+)\s*\[([^\[\]]*)\]\s*")
@@ -259,13 +260,15 @@ def _reference(section: TaskSection, document: Document) -> str:
     file = document.file.parent / section.reference
     path: Path = ("task", "reference")
     try:
-        source = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
+        source = read_text(file)
+    except (OSError, ValueError) as error:
         raise document.error(
             path, f"expected a Python file at {file}: {error}; paths are relative to the YAML"
         ) from error
     try:
         tree = ast.parse(source)
+    except (RecursionError, MemoryError) as error:
+        raise EvokernError(f"{file}: expected a reference that Python can read; it nests too deeply") from error
     except (SyntaxError, ValueError) as error:
         line, column = getattr(error, "lineno", None) or 1, getattr(error, "offset", None) or 1
         raise EvokernError(f"{file}:{line}:{column}: expected Python: {error}; mend the reference") from error

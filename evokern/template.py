@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from evokern.errors import EvokernError
+from evokern.textfile import read_text
 
 OPEN_FOLDERS = ("categories", "languages")
 """Where a user may add templates that are not built in."""
@@ -75,7 +76,7 @@ def own_templates(folder: Path, built_in: Path) -> dict[str, str]:
         raise EvokernError(f"expected a folder of prompts at {folder}; make it, or leave the key out")
     known, found = _names(built_in), {}
     for name in _names(folder):
-        own = found[name] = Template(name, (folder / f"{name}.md").read_text(encoding="utf-8"))
+        own = found[name] = Template(name, _text(folder / f"{name}.md"))
         room = name.rpartition("/")[0]
         if name in known:
             slots = template(name, built_in, {}).slots
@@ -103,3 +104,10 @@ def _without_gaps(pieces: list[str]) -> str:
             piece = piece.lstrip("\n")
         text += piece
     return text.strip("\n") + "\n"
+
+
+def _text(file: Path) -> str:
+    try:
+        return read_text(file)
+    except (OSError, ValueError) as error:
+        raise EvokernError(f"expected a prompt at {file}: {error}") from error

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path as FilePath
 from typing import TypeAlias
 
 import yaml
 
 from evokern.errors import EvokernError
+from evokern.textfile import read_text
 
 Data: TypeAlias = dict[str, "Data"] | list["Data"] | str | int | float | bool | None
 Path: TypeAlias = tuple[str | int, ...]
@@ -19,6 +21,11 @@ Path: TypeAlias = tuple[str | int, ...]
 _TEXT = "tag:yaml.org,2002:str"
 _SCALARS = {_TEXT, *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null"))}
 _TEXT_TO_US = {f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "merge", "value")}
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
+MOST_BYTES = 256 << 10
+"""Of a task file."""
+MOST_VALUES, MOST_DEPTH, MOST_DIGITS = 20_000, 64, 64
+"""Of a task file, with its aliases written out; of a number."""
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 """``1e-3`` is a number to everyone but YAML 1.1, which PyYAML follows and which asks for ``1.0e-3``."""
 
@@ -86,12 +93,12 @@ def read(file: FilePath) -> Document:
         EvokernError: it can't be read, is no YAML, repeats a key or holds something that is no plain data.
     """
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # no UTF-8; a name with a NUL in it
+        text = read_text(file, MOST_BYTES)
+    except (OSError, ValueError) as error:
         raise EvokernError(f"{file}: expected a readable YAML file in UTF-8: {error}") from error
     document = Document(file)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else str(file)
@@ -102,9 +109,44 @@ def read(file: FilePath) -> Document:
         raise EvokernError(
             f"{file}:1:1: expected keys such as `task:` at the top, got {node.tag if node else 'nothing'}"
         )
+    if (found := _written_out(node, {}, frozenset())) > MOST_VALUES:
+        raise EvokernError(
+            f"{file}: expected at most {MOST_VALUES} values, got {found:.3g} with aliases written out; use fewer"
+        )
     document.marks[()] = _place(node, document)
     document.data = _build(node, (), document, ())
     return document
+
+
+class _Loader(yaml.SafeLoader):
+    """Stops at what is too deep or too much before it is read to its end."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth, self._values = self._depth + 1, self._values + 1
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        if self._depth > MOST_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"values nest deeper than {MOST_DEPTH} levels", problem_mark=mark)
+        if self._values > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"there are more than {MOST_VALUES} values", problem_mark=mark)
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+
+def _written_out(node: yaml.Node, known: dict[int, int], above: frozenset[int]) -> int:
+    """How many values `node` holds with its aliases written out; an alias of what holds it is left to `_build`."""
+    if id(node) in above:
+        return 1
+    if id(node) not in known:
+        inner = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else []
+        inner = inner or (node.value if isinstance(node, yaml.SequenceNode) else [])
+        known[id(node)] = 1 + sum(_written_out(part, known, above | {id(node)}) for part in inner)
+    return known[id(node)]
 
 
 def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.Node, ...]) -> Data:
@@ -134,8 +176,12 @@ def _build(node: yaml.Node, path: Path, document: Document, above: tuple[yaml.No
 
 def _scalar(node: yaml.Node, path: Path, document: Document) -> Data:
     text = str(node.value)
+    if node.tag in _NUMBERS and len(text) > MOST_DIGITS:
+        raise document.error(path, f"expected a number of at most {MOST_DIGITS} characters, got {len(text)}")
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     if plain and node.tag == _TEXT and _EXPONENT.fullmatch(text):
+        if not isfinite(float(text)):
+            raise document.error(path, f"expected a number that float64 holds, got {text[:MOST_DIGITS]}")
         return float(text)
     if plain and node.tag in _TEXT_TO_US:
         return text
@@ -146,7 +192,7 @@ def _scalar(node: yaml.Node, path: Path, document: Document) -> Data:
     try:
         value: Data = yaml.SafeLoader("").construct_object(node)
     except (ValueError, yaml.YAMLError) as error:
-        raise document.error(path, f"expected a value, got {text!r}: {error}") from error
+        raise document.error(path, f"expected a value, got {text[:MOST_DIGITS]!r}: {error}") from error
     return value
 
 

@@ -308,13 +308,17 @@ def test_backward_tasks_refuse_what_has_no_gradient(write):
 
 def test_the_suffix_of_a_seed_tells_its_language(write, monkeypatch):
     path = write("", "seeds: [scale.cpp, scale_triton.py, scale.cu]\n")
-    for name, text in (("scale.cpp", "plain"), ("scale_triton.py", "tiled"), ("scale.cu", "threads")):
+    for name, text in (
+        ("scale.cpp", "kernel: plain"),
+        ("scale_triton.py", "kernel: tiled"),
+        ("scale.cu", "kernel: threads"),
+    ):
         (path.parent / name).write_text(text)
     monkeypatch.setattr(machine, "has_gpu", lambda: False)
-    assert [seed.source for seed in load(path).seeds] == ["plain"]
+    assert [seed.source for seed in load(path).seeds] == ["kernel: plain"]
     for backend, text in (("triton", "tiled"), ("cuda", "threads"), ("cpp", "plain")):
         settings = load(path, {"backend": backend})
-        assert [(seed.source, seed.language) for seed in settings.seeds] == [(text, backend)]
+        assert [(seed.source, seed.language) for seed in settings.seeds] == [(f"kernel: {text}", backend)]
         assert settings.backend == backend
 
 

@@ -1,4 +1,4 @@
-"""Refuses a C++ kernel that can't be called as the task demands, before a compiler looks at it.
+"""Refuses a C++ kernel that can't be called as the task demands or takes other files in, before a compiler looks at it.
 
 What it can't parse or does not recognise it lets pass: the compiler checks the signature again, exactly.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from evokern.effects import walk
+from evokern.headers import refused_file
 from evokern.kernel import Child, Kernel
 from evokern.outcome import Evidence, Status, Verdict
 from evokern.protocols import Inspection
@@ -19,25 +20,13 @@ from evokern.syntax import Syntax, parse
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-HEADERS = frozenset(
-    # The language's own, as far as arithmetic on arrays needs them: nothing that opens files or starts processes.
-    "algorithm array atomic barrier bit bitset cassert cctype cfenv cfloat climits cmath compare complex concepts "  # noqa: SIM905
-    "cstddef cstdint cstdlib cstring deque execution functional initializer_list iterator limits map memory mutex new "
-    "numbers numeric optional queue random ranges set span stdexcept string thread tuple type_traits unordered_map "
-    "unordered_set utility valarray variant vector version "
-    "assert.h complex.h fenv.h float.h limits.h math.h stdalign.h stdbool.h stddef.h stdint.h stdlib.h string.h "
-    "immintrin.h x86intrin.h xmmintrin.h emmintrin.h arm_neon.h arm_sve.h omp.h evokern.h".split()
-)
-
-_COMMENT_OR_STRING = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL)
-_INCLUDE = re.compile(r"^[ \t]*(?:#|%:)[ \t]*(?:include\w*|import|embed)\b[ \t]*([^\n]*)", re.MULTILINE)
 _QUALIFIER = re.compile(r"\b(?:restrict|__restrict__|__restrict)\b|\bstd::")
 _KNOWN_TYPES = frozenset(
     {"double", "float", "float16", "bfloat16", "int64_t", "int32_t", "bool", "int", "char", "void"}
 )
 
 
-CPP = "cpp"
+CPP, CUDA = "cpp", "cuda"
 
 
 class Contract:
@@ -49,27 +38,16 @@ class Contract:
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
         started = time.perf_counter()
-        if child.kernel.language != CPP:  # a launch plan is a contract that its backend reads
+        if child.kernel.language not in (CPP, CUDA):  # a launch plan is a contract that its backend reads
             return Verdict(self.name, 0.0)
-        reason = _bad_include(child.kernel.source) or _bad_entry(
-            parse(child.kernel), inspection.backend.signature(inspection.task)
-        )
+        reason = refused_file(child.kernel.source, child.kernel.language)
+        if not reason and child.kernel.language == CPP:
+            reason = _bad_entry(parse(child.kernel), inspection.backend.signature(inspection.task))
         evidence = Evidence("contract", reason) if reason else None
         return Verdict(self.name, time.perf_counter() - started, Status.REJECTED if reason else None, evidence)
 
 
 PLUGIN = Contract
-
-
-def _bad_include(source: str) -> str:
-    """What is wrong with an ``#include``; empty when nothing is."""
-    spliced = re.sub(r"\\[ \t]*\n", "", source)
-    code = _COMMENT_OR_STRING.sub(lambda hit: hit[0] if hit[0][0] in "\"'" else " ", spliced)
-    for target in _INCLUDE.findall(code):
-        header = re.fullmatch(r'<([^>]+)>|"(evokern\.h)"', target.strip())
-        if header is None or (header[1] or header[2]) not in HEADERS:
-            return f"expected standard headers only (<cmath>, <immintrin.h> ...), got #include {target.strip()}"
-    return ""
 
 
 def _bad_entry(syntax: Syntax, signature: str) -> str:

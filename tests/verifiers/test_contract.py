@@ -37,6 +37,8 @@ def refusal(source: str) -> Evidence | None:
         ("float* y", "float* __restrict y"),
         ("// y =", "#include <immintrin.h>\n#include <cmath>  // for sqrt\n// y ="),
         ("// y =", '#include "evokern.h"\n// y ='),
+        ("// y =", "#if __has_include(<numbers>) && defined(__has_include)\n#include <numbers>\n#endif\n// y ="),
+        ("// y =", "auto a = R\"(\n#include <unistd.h>\n)\";\nint b = 1'000'000;\n// y ="),
         ("// y =", "// #include <fstream>\n/* #include </etc/passwd> */\n// y ="),
         (
             "// y =",
@@ -72,6 +74,14 @@ def test_a_block_of_c_linkage_passes():
         ("// y =", "%:include <unistd.h>\n// y =", "standard headers only"),
         ("// y =", "#define H <unistd.h>\n#include H\n// y =", "standard headers only"),
         ("// y =", "#include_next <unistd.h>\n// y =", "standard headers only"),
+        ("// y =", 'auto a = R"(")/* )";\n#include <unistd.h>\n// */\n// y =', "standard headers only"),
+        ("// y =", "%:\\\n import <unistd.h>\n// y =", "standard headers only"),
+        ("// y =", '#embed "/etc/passwd"\n// y =', "no #embed"),
+        ("// y =", "#if 0\n#include <unistd.h>\n#endif\n// y =", "standard headers only"),
+        ("// y =", "#if __has_include(</etc/passwd>)\n#endif\n// y =", "to name a standard header"),
+        ("// y =", "#define H __has_include\n// y =", "to name a standard header"),
+        ("// y =", '_Pragma("GCC dependency \\"/etc/passwd\\"")\n// y =', "no pragma that opens a file"),
+        ("// y =", "import <unistd.h>;\n// y =", "got an import"),
     ],
 )
 def test_what_breaks_the_contract_is_refused(old, new, says):
@@ -89,3 +99,25 @@ def test_two_kernels_are_one_too_many():
 
 def test_what_it_cannot_parse_is_left_to_the_compiler():
     assert refusal(SEED + "}}}} int (((") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("#include <cuda_fp16.h>", ""),
+        ("%:include <cooperative_groups/reduce.h>", ""),
+        ("#include <cub/block/block_reduce.cuh>", ""),
+        ('#include "/etc/passwd"', "headers of CUDA"),
+        ("#include <cub/../../../etc/passwd>", "headers of CUDA"),
+        ("#include <unistd.h>", "headers of CUDA"),
+        ("??=include <unistd.h>", "no trigraph"),
+        ('__device__ const char* a = R"(")/* )";\n#include <unistd.h>\n// */', "headers of CUDA"),
+    ],
+)
+def test_headers_of_cuda_kernels(line, says):
+    kernel = Kernel(f'{line}\nextern "C" __global__ void f(float* y) {{}}\n', "cuda")
+    verdict = registry.chosen("verifiers", ["contract"])["contract"].verify(
+        Child(kernel, "seed", Recipe(kernel)), Inspection(SETTINGS.task, BACKEND)
+    )
+    assert (verdict.evidence is None) == (not says)
+    assert verdict.evidence is None or says in verdict.evidence.reason
