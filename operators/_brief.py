@@ -19,7 +19,7 @@ from evokern.template import Template, template
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in templates; `Conditions.prompts` holds the user's own."""
-_SECTIONS = ("Contract", "First kernels", "Improvements")
+_SECTIONS = ("Contract", "Example", "First kernels", "Improvements")
 """The headings of a language's template."""
 _PYTORCH = {"eager": "eager PyTorch", "compile": "torch.compile"}
 _FLOAT_BOUND = (
@@ -59,13 +59,20 @@ def system(context: Context) -> str:
             "python",
             SOURCE_CHARS,
         ),
-        "contract": language_section("Contract", conditions).fill({"signature": conditions.signature}),
+        "contract": _contract(conditions),
         "machine": _machine(conditions),
         "bound": _bound(task),
         "hints": _hints(task, conditions),
         **(_TIMED if _is_timed(conditions) else _UNTIMED),
     }
     return named("system", conditions).fill(slots)
+
+
+def _contract(conditions: Conditions) -> str:
+    """What a kernel must be, and a whole one for another task where the language's template has one."""
+    said = language_section("Contract", conditions).fill({"signature": conditions.signature})
+    example = language_section("Example", conditions).fill({})
+    return f"{said}\n# A whole example\n\n{example}" if example.strip() else said
 
 
 def language_section(heading: str, conditions: Conditions) -> Template:
