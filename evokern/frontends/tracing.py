@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from evokern.errors import EvokernError
@@ -204,7 +205,7 @@ def _inputs(
     values: dict[str, Any] = {}
     if provider and not given:
         torch.manual_seed(0)
-        example = getattr(module, provider)()
+        example = _made_lightly(getattr(module, provider))
         if isinstance(example, torch.Tensor):
             example = [example]
         values = dict(example) if isinstance(example, Mapping) else _bound(parameters, list(example))
@@ -224,6 +225,31 @@ def _inputs(
             f"expected example inputs of {name}: define get_inputs() or example_inputs() beside it, or say {wanted}"
         )
     return values
+
+
+class _FloatsWithoutContent(TorchFunctionMode):
+    """Floating tensors that are made meanwhile have no content, so that gigabytes of example inputs cost nothing."""
+
+    _MAKERS = (torch.rand, torch.randn, torch.zeros, torch.ones, torch.empty, torch.full)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        is_float = (given.get("dtype") or torch.float32).is_floating_point
+        if func in self._MAKERS and is_float and "device" not in given and "generator" not in given:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
+def _made_lightly(provider: Callable[[], Any]) -> Any:
+    """The example inputs, with the values of integers only; with all values where the provider computes with them."""
+    try:
+        with _FloatsWithoutContent():
+            return provider()
+    except (NotImplementedError, RuntimeError, TypeError, ValueError):
+        torch.manual_seed(0)
+        return provider()
 
 
 def _bound(parameters: Mapping[str, inspect.Parameter], example: Sequence[Any]) -> dict[str, Any]:
