@@ -10,6 +10,7 @@ from evokern.cli.check import check
 from evokern.cli.diff import diff
 from evokern.cli.doctor import doctor
 from evokern.cli.front import front
+from evokern.cli.init import init
 from evokern.cli.insights import insights
 from evokern.cli.lineage import lineage
 from evokern.cli.models import models
@@ -46,7 +47,23 @@ def cli() -> None:
     """
 
 
-_VERBS = (run, resume, check, tune, front, show, diff, lineage, insights, models, verifiers, doctor, redteam, schema)
+_VERBS = (
+    run,
+    init,
+    resume,
+    check,
+    tune,
+    front,
+    show,
+    diff,
+    lineage,
+    insights,
+    models,
+    verifiers,
+    doctor,
+    redteam,
+    schema,
+)
 for _verb in _VERBS:
     cli.add_command(_verb)
 

@@ -11,7 +11,8 @@ from evokern.cli.watch import SEARCHING, loudness, watch
 
 
 @click.command()
-@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("target")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=TYPE", help="An example input: x=float32[64,256], n=7.")
 @click.option(
     "--archive",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -19,14 +20,17 @@ from evokern.cli.watch import SEARCHING, loudness, watch
 )
 @overriding(*SEARCHING, "replay")
 @loudness
-def run(task: Path, archive: Path | None, quiet: bool, verbose: bool, **options: object) -> None:
+def run(
+    target: str, inputs: tuple[str, ...], archive: Path | None, quiet: bool, verbose: bool, **options: object
+) -> None:
     """Search for faster kernels for a task.
 
-    TASK is a YAML file; the options override it. The first Ctrl-C stops after committing what is under way, the
+    TARGET is a task file, or FILE.py or FILE.py:NAME, a PyTorch function or module (see `evokern init`). The options
+    override the file. The first Ctrl-C stops after committing what is under way, the
     second at once; neither loses anything, and `evokern resume` goes on.
     """
+    from evokern.frontends.reading import loaded
     from evokern.search import begin
-    from evokern.settings import load
 
-    settings = load(task, given(**options))
+    settings = loaded(target, inputs, given(**options))
     watch(begin(settings, archive or settings.archive), archive or settings.archive, quiet=quiet, verbose=verbose)
