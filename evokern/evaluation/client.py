@@ -36,12 +36,19 @@ class Judge:
     """Starts the judge, and stops it on leaving the ``with`` block. For one thread at a time."""
 
     def __init__(
-        self, task: Task, evaluation: EvaluationSettings, yardstick: Kernel | None = None, backend: str = "cpp"
+        self,
+        task: Task,
+        evaluation: EvaluationSettings,
+        yardstick: Kernel | None = None,
+        backend: str = "cpp",
+        *,
+        needs_yardstick: bool = True,
     ) -> None:
         """Blocks until the baselines are measured (seconds; torch.compile up to its cap).
 
         Args:
             yardstick: the kernel that candidates are paired with; None pairs them with the baselines directly.
+            needs_yardstick: False where a yardstick that does not work is left out, which `note` then says.
 
         Raises:
             EvokernError: the reference, the yardstick or the machine can't be worked with, or kernels can't be
@@ -52,13 +59,14 @@ class Judge:
         self._withdrawals: tuple[Withdrawal, ...] = ()
         self._process = self._start()
         try:
-            reply = self._ask(Open(task, evaluation, backend, yardstick))
+            reply = self._ask(Open(task, evaluation, backend, yardstick, needs_yardstick))
             if not isinstance(reply, Opened):
                 raise EvokernError(f"the judge answered {type(reply).__name__} where Opened was expected")
         except BaseException:
             self.close()
             raise
         self.baselines: tuple[Baseline, ...] = reply.baselines
+        self.note: str = reply.note
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
         """As `protocols.Evaluator` says.
