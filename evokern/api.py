@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,9 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
 
     Raises:
         EvokernError: the task or the machine can't be worked with. A kernel that fails is in the answer.
+
+    Warns:
+        UserWarning: the task's seed does not work, so that it is no baseline.
     """
     from evokern.evaluation.client import Judge
     from evokern.outcome import Fidelity
@@ -58,7 +62,10 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
     subject = read_kernel(Path(kernel), loaded)
     if (refusal := refused(subject, loaded)) is not None:
         return refusal
-    with Judge(loaded.task, loaded.evaluation, loaded.seeds[0] if loaded.seeds else None, loaded.backend) as judge:
+    seed = loaded.seeds[0] if loaded.seeds else None
+    with Judge(loaded.task, loaded.evaluation, seed, loaded.backend, needs_yardstick=False) as judge:
+        if judge.note:
+            warnings.warn(f"the task's seed is no baseline; {judge.note}", stacklevel=2)
         return judge.evaluate(subject, Fidelity.CHAMPION)
 
 

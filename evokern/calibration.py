@@ -185,7 +185,8 @@ def judge_s_of_wrong(candidates: Iterable[Candidate]) -> float:
 
 
 def _observed(verdict: Verdict, is_wrong: bool | None) -> Observation:
-    doubt = verdict.doubt if verdict.doubt is not None else float(verdict.refusal is not None)
+    says_wrong = verdict.refusal not in (None, Status.DUPLICATE)  # a copy of a good kernel is good
+    doubt = verdict.doubt if verdict.doubt is not None else float(says_wrong)
     return Observation(
         doubt, is_wrong, verdict.price_s, verdict.cost_usd, verdict.tokens, abstained=bool(verdict.abstention)
     )

@@ -10,6 +10,7 @@ from evokern.kernel import Child, Kernel, Parent, Recipe
 from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
+from ._angles import fitting
 from ._brief import angles, named, system
 from ._evidence import lessons, lines, name
 
@@ -82,7 +83,7 @@ def ask(
 
 def angle(heading: str, context: Context) -> tuple[str, list[str]]:
     """What this child looks at, and what the others of its batch do: places differ, so that angles do."""
-    known = angles(heading, context.conditions)
+    known = fitting(angles(heading, context.conditions), context.task)
     own = (context.generation * 3 + context.index) % len(known)
     return known[own], [known[(own + offset) % len(known)] for offset in range(1, len(known))]
 

@@ -103,3 +103,10 @@ def test_a_cost_that_is_not_known_is_not_free():
 
 def test_the_price_of_a_wrong_kernel_is_measured():
     assert judge_s_of_wrong([met(False, True)] * 3 + [met(False, False)]) == pytest.approx((2 + 12) / 4)
+
+
+def test_a_copy_of_a_good_kernel_was_not_called_wrong():
+    one = met(True, False, audited=True)
+    copy = replace(one, verdicts=(replace(one.verdicts[0], refusal=Status.DUPLICATE),))
+    seen = record(copy).confusion()
+    assert (seen.refused_good, seen.passed_good) == (0, 1)

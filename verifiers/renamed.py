@@ -1,4 +1,4 @@
-"""Refuses a C++ kernel that failed before under other names: models write the same mistake again in other words.
+"""Refuses a C++ kernel that was judged before under other names: models write the same thing again in other words.
 
 Two sources are taken for the same if they differ in comments, white space, `const`, and in the names that they declare
 themselves, one to one. None of these can change what a compiled kernel computes. Names that are not declared in the
@@ -32,18 +32,21 @@ _KEPT = "kernel"
 
 
 class Renamed:
-    """Looks for an earlier failure with the same `fingerprint`."""
+    """Looks for an earlier failure, or an earlier kernel that passed, with the same `fingerprint`."""
 
     name = "renamed"
     price_s = 0.005
 
     def verify(self, child: Child, inspection: Inspection) -> Verdict:
         started = time.perf_counter()
-        twin = _failed_twin(child.kernel, inspection.history)
+        twin = _judged_twin(child.kernel, inspection.history)
         elapsed_s = time.perf_counter() - started
         if twin is None:
             return Verdict(self.name, elapsed_s)
-        reason = f"the same as kernel {twin.generation}.{twin.index} but for names, which is {twin.status}"
+        reason = f"the same as kernel {twin.generation}.{twin.index} but for names, which "
+        if twin.status is Status.PASSED:
+            return Verdict(self.name, elapsed_s, Status.DUPLICATE, Evidence(self.name, f"{reason}passed"))
+        reason += f"is {twin.status}"
         told = "; ".join(f"{one.stage}: {one.reason}" for one in twin.evidence[:1])
         return Verdict(self.name, elapsed_s, twin.status, Evidence(self.name, f"{reason} ({told})"))
 
@@ -51,11 +54,20 @@ class Renamed:
 PLUGIN = Renamed
 
 
-def _failed_twin(kernel: Kernel, history: tuple[Candidate, ...]) -> Candidate | None:
-    """The latest kernel that the judge found wrong, if it is this one but for its names."""
+def _judged_twin(kernel: Kernel, history: tuple[Candidate, ...]) -> Candidate | None:
+    """The latest kernel that the judge found right or wrong, if it is this one but for its names.
+
+    A failure tells more than a pass, and goes first.
+    """
     mark = fingerprint(kernel)
-    failed = (one for one in reversed(history) if one.status in REPEATABLE and one.evaluations)
-    return next((one for one in failed if mark and fingerprint(one.child.kernel) == mark), None)
+    if not mark:
+        return None
+    judged = [one for one in reversed(history) if one.evaluations]
+    for statuses in (REPEATABLE, {Status.PASSED}):
+        twins = (one for one in judged if one.status in statuses and fingerprint(one.child.kernel) == mark)
+        if (twin := next(twins, None)) is not None:
+            return twin
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -36,11 +36,14 @@ def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
     subject = read_kernel(kernel, settings)
     evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()
+    note = ""
     if evaluation is None:
-        with Judge(
-            settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None, settings.backend
-        ) as judge:
-            evaluation, rivals = judge.evaluate(subject, Fidelity.CHAMPION), judge.baselines
+        seed = settings.seeds[0] if settings.seeds else None
+        opened = Judge(settings.task, settings.evaluation, seed, settings.backend, needs_yardstick=False)
+        with opened as judge:
+            evaluation, rivals, note = judge.evaluate(subject, Fidelity.CHAMPION), judge.baselines, judge.note
+    if note:
+        click.echo(f"note: the task's seed is no baseline; {note}", err=True)
     if as_json:
         click.echo(benchmark.as_json(evaluation, rivals))
     else:

@@ -43,12 +43,19 @@ class Judge:
     """Starts the judge, and stops it on leaving the ``with`` block. For one thread at a time."""
 
     def __init__(
-        self, task: Task, evaluation: EvaluationSettings, yardstick: Kernel | None = None, backend: str = "cpp"
+        self,
+        task: Task,
+        evaluation: EvaluationSettings,
+        yardstick: Kernel | None = None,
+        backend: str = "cpp",
+        *,
+        needs_yardstick: bool = True,
     ) -> None:
         """Blocks until the baselines are measured (seconds; torch.compile up to its cap).
 
         Args:
             yardstick: the kernel that candidates are paired with; None pairs them with the baselines directly.
+            needs_yardstick: False where a yardstick that does not work is left out, which `note` then says.
 
         Raises:
             EvokernError: the reference, the yardstick or the machine can't be worked with, or kernels can't be
@@ -57,7 +64,8 @@ class Judge:
         confinement.demand(compiler.launcher(), evaluation.trust_kernels)
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the judge
         self._withdrawals: tuple[Withdrawal, ...] = ()
-        self._opening = Open(task, evaluation, backend, yardstick)
+        self._opening = Open(task, evaluation, backend, yardstick, needs_yardstick)
+        self.note = ""
         self._process = self._start()
         try:
             self.baselines: tuple[Baseline, ...] = self._opened(self._ask(self._opening))
@@ -152,6 +160,7 @@ class Judge:
     def _opened(self, reply: Opened | Judged) -> tuple[Baseline, ...]:
         if not isinstance(reply, Opened):
             raise EvokernError(f"the judge answered {type(reply).__name__} where Opened was expected")
+        self.note = reply.note
         return reply.baselines
 
     def _answer(self, request: Open | Evaluate) -> Opened | Judged:

@@ -80,21 +80,35 @@ class Judge:
         self.timed, self.task = self.rig.timed, self.rig.task
         reference.admit(self.task, self.rig.device)
         yardstick = self.rig.artefact(opening.yardstick) if opening.yardstick else None
+        self.note = ""
+        """Why there is no yardstick although one was named."""
+        seed = opening.yardstick
         if isinstance(yardstick, Evidence):
-            raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
+            if opening.needs_yardstick:
+                raise EvokernError(f"the yardstick does not compile: {yardstick.reason}\n{yardstick.detail}")
+            self.note, seed, yardstick = f"it does not compile: {yardstick.reason}", None, None
         self.bench = Bench(self.task, self.settings, self.rig)
         self._doubts: list[Evidence] = []
         """About what is measured of the kernel that is being judged."""
         with ExitStack() as undo:
             if self.timed:
                 self.roofline = Roofline(self.task, self.settings.cache, self.rig)
-                self.rivals = Rivals(self.bench, self.settings, opening.yardstick, yardstick)
+                self.rivals = Rivals(self.bench, self.settings, seed, yardstick)
                 self.meetings = Meetings(self.bench, self.rivals)
                 undo.callback(self.rivals.close)
             for shape in self.bench.checked:
                 self.bench.bank.checks(shape)
             admission.admit(self.task, self.bench.bank)
-            self.baselines = self.rivals.open() if self.timed else self._without_rivals(yardstick)
+            try:
+                self.baselines = self._opened(yardstick)
+            except Fallen as fall:
+                if fall.worker != YARDSTICK or opening.needs_yardstick:
+                    raise
+                where = f" at {shape_label(fall.evidence.shape)}" if fall.evidence.shape else ""
+                self.note = f"{fall.status.value}{where}: {fall.evidence.reason}"
+                if self.timed:
+                    self.rivals.forget_yardstick()
+                self.baselines = self._opened(None)
             undo.pop_all()
 
     def evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None = None) -> Evaluation:
@@ -209,6 +223,9 @@ class Judge:
                     raise Refuted(fall, tally) from fall
                 if not (self.timed and self.rivals.fell(fall)):
                     raise
+
+    def _opened(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
+        return self.rivals.open() if self.timed else self._without_rivals(yardstick)
 
     def _without_rivals(self, yardstick: Artefact | None) -> tuple[Baseline, ...]:
         """Nothing is timed here: allows interpreted calls their time, and checks the kernel to start from."""
@@ -357,7 +374,7 @@ def serve(requests: int, replies: int) -> None:
                 request = REQUEST.validate_json(line)
                 if isinstance(request, Open):
                     judge = Judge(request)
-                    outgoing.write(REPLY.dump_json(Opened(judge.baselines)) + b"\n")
+                    outgoing.write(REPLY.dump_json(Opened(judge.baselines, judge.note)) + b"\n")
                 elif judge is not None:
                     evaluation = judge.evaluate(request.kernel, request.fidelity, request.holder)
                     answer = Judged(evaluation, judge.withdrawals())

@@ -32,6 +32,8 @@ class Open:
     evaluation: EvaluationSettings
     backend: str
     yardstick: Kernel | None
+    needs_yardstick: bool = True
+    """Whether a yardstick that fails ends it. Who asks about one kernel is only told, and goes on without."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Opened:
     """Judge to engine: ready."""
 
     baselines: tuple[Baseline, ...]
+    note: str = ""
+    """Why there is no yardstick although one was named."""
 
 
 @dataclass(frozen=True)

@@ -101,11 +101,12 @@ class Rivals:
             Fallen: eager PyTorch fails, or the yardstick is wrong in the checks. One that falls only where it is timed
                 is met no more.
         """
-        for kind in self._bench.rig.kinds:
-            self._workers[kind].load(IMPORT_TIMEOUT_NS)
-        for shape in self._bench.task.time:
+        if not self._call_ns:  # nobody was made ready before a yardstick fell
             for kind in self._bench.rig.kinds:
-                self._prepare(kind, shape)
+                self._workers[kind].load(IMPORT_TIMEOUT_NS)
+            for shape in self._bench.task.time:
+                for kind in self._bench.rig.kinds:
+                    self._prepare(kind, shape)
         if self.yardstick is not None:
             with self._bench.runner(YARDSTICK, self.yardstick) as yardstick:
                 checks = [(shape, self._bench.bank.checks(shape)) for shape in self._bench.checked]
@@ -118,6 +119,10 @@ class Rivals:
                     raise
                 self._join(shape)
         return tuple(self._record(kind, shape) for shape in self._bench.task.time for kind in self._bench.rig.kinds)
+
+    def forget_yardstick(self) -> None:
+        """Goes on with PyTorch alone, before anything was measured against the yardstick."""
+        self._seed = self.yardstick = None
 
     def meet(self, shape: Shape) -> None:
         """Prepares every rival at a shape that has not been timed so far."""

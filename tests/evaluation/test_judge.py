@@ -317,6 +317,22 @@ def test_a_wrong_yardstick_is_an_error_that_names_the_shape() -> None:
         Judge(TASK, SETTINGS, Kernel(edited("* weight[n]", "")))
 
 
+@pytest.mark.parametrize(
+    ("seed", "says"),
+    [
+        (edited("* weight[n]", ""), "wrong at M="),
+        (HONEST.replace("squares +=", "squarse +="), "does not compile"),
+    ],
+)
+def test_who_asks_about_one_kernel_is_told_of_a_broken_yardstick_and_gets_an_answer(seed: str, says: str) -> None:
+    settings = replace_settings(threads=1, cache=Cache.HOT)
+    with Judge(TASK, settings, Kernel(seed), needs_yardstick=False) as judge:
+        assert says in judge.note
+        evaluation = judge.evaluate(Kernel(HONEST), Fidelity.SCREEN)
+    assert evaluation.status is Status.PASSED
+    assert [over.baseline for over in evaluation.measurements[0].speedups] == ["eager"]
+
+
 def test_a_judge_that_dies_is_an_error_and_not_a_hang() -> None:
     with Judge(TASK, SETTINGS) as judge:
         os.kill(judge.process_id, signal.SIGABRT)

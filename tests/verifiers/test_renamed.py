@@ -69,6 +69,21 @@ def test_the_same_mistake_under_other_names_is_refused_with_what_was_wrong(other
     assert found.evidence.reason == "the same as kernel 3.12 but for names, which is wrong (check: y differs)"
 
 
+def passing(source: str) -> Candidate:
+    one = failed(source)
+    return replace(one, evaluations=(Evaluation(Status.PASSED, Fidelity.SCREEN),))
+
+
+def test_a_copy_of_a_passing_kernel_under_other_names_is_a_duplicate_of_it():
+    other = renamed(WRONG, total="sum_of_squares", t="row", d="column")
+    found = verdict(other, passing(WRONG))
+    assert found.refusal is Status.DUPLICATE
+    assert found.evidence is not None
+    assert found.evidence.reason == "the same as kernel 3.12 but for names, which passed"
+    assert verdict(other, failed(WRONG), passing(WRONG)).refusal is Status.WRONG
+    assert verdict(WRONG.replace("* weight[d]", "* weight[t]"), passing(WRONG)).refusal is None
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -88,8 +103,8 @@ def test_what_may_compute_something_else_is_let_pass(other: str):
     assert verdict(other, failed(WRONG)).refusal is None
 
 
-@pytest.mark.parametrize("status", [Status.PASSED, Status.TIMED_OUT, Status.INCONCLUSIVE])
-def test_only_what_the_judge_found_wrong_counts(status: Status):
+@pytest.mark.parametrize("status", [Status.TIMED_OUT, Status.INCONCLUSIVE])
+def test_what_was_not_found_right_or_wrong_does_not_count(status: Status):
     assert verdict(renamed(WRONG, t="row"), failed(WRONG, status)).refusal is None
     refused = replace(failed(WRONG), evaluations=(), verdicts=(Verdict("x", 0.0, Status.WRONG, Evidence("x", "y")),))
     assert verdict(renamed(WRONG, t="row"), refused).refusal is None
