@@ -264,7 +264,7 @@ class _Selection:
         return Groups((row[0], read("evaluations", evaluation, row[1:])) for row in rows)
 
     def _evidence(self, owner: str, owners: str) -> Groups[Evidence]:
-        columns = f"evidence.{owner}, stage, reason, detail, shape, seed, output, element, expected, got"
+        columns = f"evidence.{owner}, stage, reason, detail, shape, seed, output, element, expected, got, allowed"
         rows = self._rows(columns, owners, f"evidence ON evidence.{owner} = {owner}s.id")
         return Groups((row[0], read("evidence", _piece, row[1:])) for row in rows)
 
@@ -317,8 +317,9 @@ def _fidelity(stored: Any) -> Fidelity:
 
 
 def _piece(
-    stage: Any, reason: Any, detail: Any, at: Any, seed: Any, output: Any, element: Any, expected: Any, got: Any
-) -> Evidence:
+    stage: Any, reason: Any, detail: Any, at: Any, seed: Any, output: Any, element: Any, expected: Any, got: Any,
+    allowed: Any,
+) -> Evidence:  # fmt: skip
     return Evidence(
         text(stage),
         text(reason),
@@ -329,6 +330,7 @@ def _piece(
         None if element is None else wholes(element),
         from_number(expected),
         from_number(got),
+        from_number(allowed),
     )
 
 

@@ -155,6 +155,7 @@ def _evidence_row(piece: Evidence) -> dict[str, Any]:
         "element": None if piece.index is None else json.dumps(piece.index),
         "expected": to_number(piece.expected),
         "got": to_number(piece.got),
+        "allowed": to_number(piece.allowed),
     }
 
 

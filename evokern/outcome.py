@@ -70,6 +70,8 @@ class Evidence:
     index: tuple[int, ...] | None = None
     expected: float | None = None
     got: float | None = None
+    allowed: float | None = None
+    """How far `got` may be from `expected` at this element alone; 0 where both must be equal. None: nobody said."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from evokern.outcome import Candidate, Status
 from evokern.protocols import Context
 
 from ._angles import fitting
-from ._brief import angles, named, system
+from ._brief import angles, named, spoken_of_speed, system
 from ._evidence import lessons, lines, name
 
 SHOWN_INSIGHTS = 0.6
@@ -43,13 +43,14 @@ def write(
     """
     conditions = context.conditions
     shows = bool(context.insights) and context.rng.random() < SHOWN_INSIGHTS
+    speed = spoken_of_speed(conditions)
     form = named("answers/kernel" if base is None else "answers/edits", conditions)
     shared = {
         "lessons": lessons(context, _LATEST_INSIGHTS if shows else 0),
         "stuck": _stuck(context),
-        "answer": form.fill({"language": conditions.language, "base": f"kernel {name(base)}" if base else ""}),
+        "answer": form.fill({**speed, "language": conditions.language, "base": f"kernel {name(base)}" if base else ""}),
     }
-    question = named(operator, conditions).fill({**slots, **shared})
+    question = named(operator, conditions).fill({**speed, **slots, **shared})
     messages = [Message("system", system(context)), Message("user", question)]
     sample = int(context.rng.integers(2**31))
     completions = [ask(operator, context, messages, sample)]

@@ -7,7 +7,7 @@ Held-out shapes never get here: a kernel must meet them unprepared.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evokern.outcome import Cache, Candidate, Status
@@ -32,14 +32,31 @@ _TIMED = {
     "speed": "- Speed-up: the latency of the faster of eager PyTorch and torch.compile over that of the kernel, as the "
     "geometric mean over\n  the timed shapes. It comes with a 95 % interval: a difference within it is no gain.",
     "rank": ", but speed comes first",
+    "goal": "Make this kernel faster.",
+    "look": "Find out first what bounds it at the timed shapes: bytes moved against the bandwidth, chains of dependent "
+    "operations, the\nnumber of instructions, idle threads. Then make one change that is large enough to be measured.",
+    "gain": " it should be\nfaster",
 }
 _UNTIMED = {
     "second": "",
     "timing": "",
     "speed": "- Nothing is timed on this machine: of kernels that are right, those with less error are better.",
     "rank": "",
+    "goal": "Make this kernel more exact, or simpler where it is as exact as can be.",
+    "look": "Find out first where its error comes from: sums, conversions, cancellation, special functions. Then make "
+    "one change.",
+    "gain": "",
 }
-"""The slots of ``system.md`` that speak of speed, where there is a clock and where there is none."""
+"""The slots of templates that speak of speed, where there is a clock and where there is none."""
+_UNTIMED_ANGLES = [
+    "Sums: an order that loses less (trees, blocks, several accumulators), compensated where terms cancel.",
+    "Cancellation: the mean is taken off before squares are summed; a maximum is taken off before an exponential.",
+    "Numbers: a wider type for sums and temporaries, one conversion at the load and one at the store.",
+    "Division and roots: rounded as IEEE says in place of approximate ones.",
+    "Special functions: a formula that is exact near zero and at the ends of the range.",
+    "Sizes: remainders, masks and sizes of one, so that the same formula holds everywhere.",
+]
+"""What a changed kernel can be looked at for where nothing is timed, in place of a language's "Improvements"."""
 
 
 def named(name: str, conditions: Conditions) -> Template:
@@ -63,7 +80,7 @@ def system(context: Context) -> str:
         "machine": _machine(conditions),
         "bound": _bound(task),
         "hints": _hints(task, conditions),
-        **(_TIMED if _is_timed(conditions) else _UNTIMED),
+        **spoken_of_speed(conditions),
     }
     return named("system", conditions).fill(slots)
 
@@ -83,8 +100,15 @@ def language_section(heading: str, conditions: Conditions) -> Template:
     return Template(whole.name, sections.get(heading, ""))
 
 
+def spoken_of_speed(conditions: Conditions) -> Mapping[str, str]:
+    """The slots of templates that speak of speed, filled as fits this machine."""
+    return _TIMED if _is_timed(conditions) else _UNTIMED
+
+
 def angles(heading: str, conditions: Conditions) -> list[str]:
-    """The points of a section of the language's template, each on one line."""
+    """The points of a section of the language's template, each on one line; of exactness where nothing is timed."""
+    if heading == "Improvements" and not _is_timed(conditions):
+        return _UNTIMED_ANGLES
     text = language_section(heading, conditions).text
     return [" ".join(point.split()) for point in re.split(r"^- ", text, flags=re.MULTILINE)[1:]] or ["any"]
 

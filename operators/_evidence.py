@@ -196,6 +196,7 @@ def _piece(one: Evidence, task: Task) -> str:
         where.append(f"in output `{one.output}`{list(one.index) if one.index is not None else ''}")
     if one.expected is not None or one.got is not None:
         where.append(f"expected {one.expected}, got {one.got}")
+        where += filter(None, [figures.allowance(one)])
     said = f"Stage {inline(one.stage)}: {inline(one.reason)}{' (' + ', '.join(where) + ')' if where else ''}."
     kind, printed = _kind(one.detail)
     said += (

@@ -88,7 +88,8 @@ def _evidence(
     left = _unwritten(board, slot, index, case, salt, stage)
     if left is not None:
         return left
-    return Evidence(stage, reason, _about(case), slot.shape, case.seed, name, place, expected, got)
+    about = (_about(case), slot.shape, case.seed)
+    return Evidence(stage, reason, *about, name, place, expected, got, comparison.allowed)
 
 
 def _unwritten(board: Board, slot: Slot, index: int, case: Case, salt: int, stage: str) -> Evidence | None:

@@ -19,6 +19,8 @@ from evokern.task import Compare, DType
 CHUNK = 1 << 16
 """Elements compared at a time: a float64 chunk with its difference stays in the second-level cache."""
 CHUNK_ON_CARD = 1 << 25
+EXACT_REFERENCE = "PyTorch is exact on inputs like these"
+"""Why a bound is as narrow as it is."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Envelope:
     """Where another value than golden's is as right."""
     of_one_draw: bool = False
     """No other set of inputs may share this."""
+    reference_is_exact: bool = False
+    """The reference's own error was zero, so that the bounds are what rounding and the inputs' last bits may do."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,8 @@ class Comparison:
     """Of the element that is furthest outside its bound."""
     expected: float | None = None
     got: float | None = None
+    allowed: float | None = None
+    """Largest |got - expected| at `index`; None where that is not what decides."""
     outside: float = 0.0
     """Fraction of elements beyond their block's max bound (or unequal, where equality is asked)."""
 
@@ -107,6 +113,8 @@ def compare(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> C
         reason = f"root-mean-square error {rms:.3g}, expected at most {envelope.rms_bound:.3g}"
     else:
         reason = f"mean error {bias:.3g}, expected at most {envelope.bias_bound:.3g}: systematic, not rounding"
+    if envelope.reference_is_exact:
+        reason += f"; {EXACT_REFERENCE}"
     return _located(output, golden, bounds, envelope.block, errors, reason)
 
 
@@ -176,15 +184,15 @@ def _located(
     outside, worst, place = 0, -1.0, 0
     for start, difference in _differences(flat, wanted, block):
         blocks = torch.arange(start, start + len(difference), device=difference.device) // block
-        allowed = bounds if len(bounds) == 1 else bounds[blocks]
-        excess = (difference.abs() / allowed).nan_to_num(nan=torch.inf, posinf=torch.inf)
+        bound = bounds if len(bounds) == 1 else bounds[blocks]
+        excess = (difference.abs() / bound).nan_to_num(nan=torch.inf, posinf=torch.inf)
         excess = torch.where(difference == 0, 0.0, excess)
         outside += int((excess > 1).sum())
         if excess.max().item() > worst:
             worst, place = excess.max().item(), start + int(excess.argmax())
     got, expected = float(flat[place]), float(wanted[place])
-    index = _index_of(place, output.shape)
-    return Comparison(False, False, *errors, reason, index, expected, got, outside / flat.numel())
+    index, allowed = _index_of(place, output.shape), float(bounds[place // block if len(bounds) > 1 else 0])
+    return Comparison(False, False, *errors, reason, index, expected, got, allowed, outside / flat.numel())
 
 
 def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, envelope: Envelope) -> Comparison:
@@ -212,7 +220,8 @@ def _compare_exactly(output: torch.Tensor, golden: torch.Tensor, envelope: Envel
     got, expected = float(output[index]), float(golden[index])
     reason = _UNEQUAL[comparison]
     infinite = float("inf")
-    return Comparison(False, False, infinite, infinite, reason, index, expected, got, wrong / output.numel())
+    allowed = None if comparison is Compare.NEAR_TIE else 0.0  # of near ties it is the scores that are compared
+    return Comparison(False, False, infinite, infinite, reason, index, expected, got, allowed, wrong / output.numel())
 
 
 _UNEQUAL = {

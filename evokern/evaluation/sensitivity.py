@@ -229,6 +229,7 @@ class Study:
             bias_bound=4 * bias + max(1.0, growth / 4) * rounding + 4 * rms_bound / sqrt(len(self._ulp_tops)),
             max_unit=max(own.largest, self._ulp.largest / 2),
             rms_unit=unit,
+            reference_is_exact=self.declared.dtype is not DType.FLOAT64 and error.largest == 0,
             golden_max=size.largest,
             golden_rms=size.rms,
             exact=probe

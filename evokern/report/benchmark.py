@@ -107,6 +107,7 @@ def _one_evidence(evidence: Evidence) -> str:
         f"seed {evidence.seed}" if evidence.seed is not None else "",
         f"{evidence.output}{list(evidence.index or ())}" if evidence.output else "",
         f"expected {evidence.expected!r}, got {evidence.got!r}" if evidence.expected is not None else "",
+        figures.allowance(evidence),
     ]
     lines = [f"evidence  {evidence.stage}: {evidence.reason}"]
     if place := ", ".join(filter(None, where)):

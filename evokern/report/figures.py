@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, log, sqrt
+from math import exp, inf, isfinite, log, sqrt
 
 from evokern.outcome import Evaluation, Evidence, Measurement
 from evokern.task import shape_label
@@ -79,6 +79,17 @@ def ratio(value: Ratio | float | None) -> str:
 def fact(profiled: Evidence) -> str:
     """A fact of a profile, with the shape that it is about."""
     return f"{shape_label(profiled.shape)}: {profiled.reason}" if profiled.shape is not None else profiled.reason
+
+
+def allowance(evidence: Evidence) -> str:
+    """How far a result may be from what is expected, with what it is off by, if both are known."""
+    if evidence.allowed is None:
+        return ""
+    if evidence.allowed == 0:
+        return "allowed no difference"
+    off = abs(evidence.got - evidence.expected) if evidence.got is not None and evidence.expected is not None else None
+    beside = f" (it is off by {off:.3g})" if off is not None and isfinite(off) else ""
+    return f"allowed +-{evidence.allowed:.3g}{beside}"
 
 
 def latency(nanoseconds: float) -> str:

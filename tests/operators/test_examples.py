@@ -22,6 +22,7 @@ from tests.operators.test_authors import OPERATORS, Script, context
 TASK = load(Path(__file__).parent / "prompted" / "column_energy.yaml").task
 BACKENDS: dict[str, Backend] = {name: plugin() for name, plugin in discover("backends").items()}
 RULES = ("contract", "compile")
+QUICK = EvaluationSettings(threads=2, screen_ms=2, compile_cap_s=0.2)
 
 
 def system(language: str) -> str:
@@ -63,7 +64,7 @@ def test_an_example_keeps_the_contract_and_compiles(language: str):
 
 @pytest.mark.parametrize("language", ["cpp", "triton"])
 def test_an_example_is_right(language: str):
-    with Judge(replace(TASK, time=TASK.check[1:2]), EvaluationSettings(), None, language) as judge:
+    with Judge(replace(TASK, time=TASK.check[1:2]), QUICK, None, language) as judge:
         found = judge.evaluate(example(language), Fidelity.SCREEN)
     assert found.status is Status.PASSED, found.evidence
 

@@ -83,12 +83,30 @@ def test_a_kernel_for_gpus_is_told_of_no_threads_of_a_processor(language: str):
     assert "GPU" in told[told.index("# The machine") :]
 
 
+@pytest.mark.parametrize("name", ["mutate", "translate"])
+def test_nothing_that_is_asked_speaks_of_speed_where_nothing_is_timed(name: str):
+    given = context(OPERATORS[name], models := Script())
+    for language, here in (("cpp", given.conditions.machine), ("triton", None)):
+        assert given.conditions.machine is not None
+        without_card = replace(given.conditions.machine, gpus=())
+        conditions = replace(given.conditions, language=language, machine=here or without_card)
+        OPERATORS[name].propose(replace(given, history=(), conditions=conditions))
+        asks_for_speed = name == "mutate" and "Make this kernel faster" in models.question
+        assert asks_for_speed is (name == "mutate" and language == "cpp")
+        if language != "cpp":
+            _, _, frame = models.question.partition("## Answer")
+            assert "faster" not in frame
+            assert "bandwidth" not in models.question
+            assert "timed shapes" not in models.question
+
+
 @pytest.mark.parametrize("heading", ["First kernels", "Improvements"])
 @pytest.mark.parametrize("language", SEEDS)
 def test_a_batch_finds_an_angle_for_each_of_its_children(language: str, heading: str):
     given = context(OPERATORS["mutate"], Script()).conditions
-    points = angles(heading, replace(given, language=language))
-    assert len(set(points)) == len(points) >= 6
+    for here in (given.machine, None):  # None: as where kernels are timed
+        points = angles(heading, replace(given, language=language, machine=here))
+        assert len(set(points)) == len(points) >= 6
 
 
 @pytest.mark.parametrize(("language", "tag"), [(language, tag) for language, tags in TAGS.items() for tag in tags])
