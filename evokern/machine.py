@@ -8,12 +8,17 @@ import platform
 import re
 import shlex
 import shutil
+import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from evokern import containers
+from evokern.errors import EvokernError
 
 _VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "asimd": 128}
 
@@ -66,8 +71,9 @@ def bare_environment() -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """Logical cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Logical cores that this process may run on, and whose time a container lets it have."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, containers.cpu_quota() or cores)
 
 
 @contextmanager
@@ -105,8 +111,31 @@ def memory_kills() -> int:
 
 
 def cache_folder() -> Path:
-    """Where what can be made again is kept: compiled kernels, baselines. ``$XDG_CACHE_HOME/evokern``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "evokern"
+    """Where what can be made again is kept: compiled kernels, baselines. ``$XDG_CACHE_HOME/evokern``.
+
+    Where there is no home that can be written to, it is a folder of this user's own beside other temporary files.
+
+    Raises:
+        EvokernError: somebody else has that folder.
+    """
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "evokern"
+    try:
+        wanted = Path.home() / ".cache" / "evokern"
+    except RuntimeError:  # no HOME, and no user of this number
+        return _temporary_folder()
+    nearest = next(folder for folder in (wanted, *wanted.parents) if folder.exists())
+    return wanted if os.access(nearest, os.W_OK | os.X_OK) else _temporary_folder()
+
+
+def _temporary_folder() -> Path:
+    folder = Path(tempfile.gettempdir()) / f"evokern-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise EvokernError(f"expected {folder} to be a folder that only you can use; remove it, or set XDG_CACHE_HOME")
+    return folder
 
 
 def find_compiler() -> tuple[str, ...] | None:

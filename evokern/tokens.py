@@ -103,8 +103,8 @@ def directives(source: str) -> Iterator[Directive]:
 def ambiguity(source: str) -> str:
     """What compilers read in different ways; empty when there is nothing of that kind."""
     if hit := re.search(r"[\0-\b\x0e-\x1f\x7f]|\r(?!\n)", source):
-        line = source.count("\n", 0, hit.start()) + 1
-        return f"line {line}: expected text, got the control character {ord(hit[0]):#04x}"
+        number = source.count("\n", 0, hit.start()) + 1
+        return f"line {number}: expected text, got the control character {ord(hit[0]):#04x}"
     for line in _lines(source):
         counted = [token for token in line if token.counts]
         if glued := [token for token in counted if token.is_glued]:
@@ -127,11 +127,6 @@ def without_comments(source: str) -> str:
         pieces.append(" " if token.kind is Kind.COMMENT else token.text)
         pieces.append("" if token.kind is Kind.NEWLINE else " ")
     return "".join(pieces)
-
-
-def words(source: str) -> frozenset[str]:
-    """The identifiers and keywords in `source`."""
-    return frozenset(token.text for token in tokens(source) if token.kind is Kind.WORD)
 
 
 def _lines(source: str) -> Iterator[list[Token]]:

@@ -22,6 +22,7 @@ from evokern.outcome import Evidence
 from evokern.protocols import Strictness
 from evokern.space import misdeclared
 from evokern.task import DType, Task, Tensor
+from evokern.tokens import without_comments
 from evokern.tunable import Tunable
 
 __all__ = ["PLUGIN", "Cpp", "allowed_flag", "compile_native", "parameters", "shim"]
@@ -73,7 +74,7 @@ _ORDERED = re.compile(
 )
 """Functions of OpenMP's library whose order native/order.h tells ThreadSanitizer, or that order nothing."""
 _OPENMP = re.compile(rb"(?<=\0)(?:GOMP|omp)_\w+(?=\0)")
-_FENCE = re.compile(r"atomic_thread_fence|__sync_synchronize|_mm_[lm]fence|\bomp\s+flush|\basm\b|__asm__")
+_FENCE = re.compile(r"atomic_thread_fence|__sync_synchronize|_mm_[lm]fence|\bomp\s+flush|\b(asm|__asm|__asm__)\b")
 """Orders threads in ways that ThreadSanitizer does not see."""
 
 _ALLOWED_FLAG = re.compile(
@@ -112,7 +113,7 @@ class Cpp:
             return self._compile(kernel, task, (*FLAGS, *STRICT_FLAGS, *own))
         if not sanitized(compiler.THREADS):
             return Evidence("compile", "ThreadSanitizer does not work here")
-        if _FENCE.search(kernel.source):
+        if _FENCE.search(without_comments(kernel.source)):
             return Evidence("compile", "ThreadSanitizer does not understand fences")
         artefact = self._compile(kernel, task, (*FLAGS, *RACE_FLAGS))
         if isinstance(artefact, Evidence):

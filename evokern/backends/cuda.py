@@ -39,6 +39,7 @@ from evokern.program import (
 )
 from evokern.space import misdeclared
 from evokern.task import Shape, Task
+from evokern.tokens import without_comments
 from evokern.tunable import Tunable
 from evokern.untrusted.compile_cuda import find_nvrtc, header_folders
 
@@ -55,7 +56,6 @@ typedef int int32_t; typedef unsigned int uint32_t; typedef long long int64_t; t
 """
 """NVRTC has no <cstdint>; lines keep their numbers."""
 
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _FUNCTION = re.compile(
     r'extern\s+"C"\s+__global__\s+(?:void\s+__launch_bounds__\s*\([^()]*\)|__launch_bounds__\s*\([^()]*\)\s*void|void)'
     r"\s+(\w+)\s*\(([^()]*)\)"
@@ -160,7 +160,7 @@ PLUGIN = Cuda
 def _functions(source: str) -> dict[str, tuple[tuple[str, str | CType], ...]]:
     """``__global__`` functions by name: (parameter, its C type or `_POINTER`) in order; others are left out."""
     found = {}
-    for name, listed in _FUNCTION.findall(_COMMENT.sub(" ", source)):
+    for name, listed in _FUNCTION.findall(without_comments(source)):
         parameters = []
         for text in filter(None, map(str.strip, listed.split(","))):
             plain = " ".join(_WORDS.sub(" ", text).replace("*", " * ").split())

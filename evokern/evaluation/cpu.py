@@ -18,7 +18,7 @@ from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
 from evokern.evaluation.worker import START_TIMEOUT_NS, TIME, Worker, start_runner, start_watched
 from evokern.kernel import Kernel
-from evokern.machine import cpu_model
+from evokern.machine import cpu_model, usable_cores
 from evokern.outcome import Evidence
 from evokern.protocols import Backend, StrictBackend, Strictness
 from evokern.settings import EvaluationSettings
@@ -45,7 +45,7 @@ class CpuRig:
         self.task, self._backend, self.timed = task, backend, backend.timed
         usable = sorted(os.sched_getaffinity(0))
         self._usable = len(usable)
-        self.threads = settings.threads or len(usable)
+        self.threads = settings.threads or usable_cores()
         self.cores = usable[: self.threads]
         self.name = cpu_model()
         self.cached_bytes = cached_bytes(self.cores)

@@ -18,8 +18,10 @@ from statistics import median
 import torch
 
 from evokern.confinement import hide
+from evokern.containers import free_bytes
 from evokern.errors import EvokernError
-from evokern.evaluation import admission, reference, steadiness
+from evokern.evaluation import admission, capacity, reference, steadiness
+from evokern.evaluation.bank import LEAST_SETS
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
@@ -78,6 +80,7 @@ class Judge:
         self.settings = opening.evaluation
         self.rig = rig_for(self.backend, opening.task, self.settings)
         self.timed, self.task = self.rig.timed, self.rig.task
+        capacity.demand(self.task, free_bytes(), LEAST_SETS)
         reference.admit(self.task, self.rig.device)
         yardstick = self.rig.artefact(opening.yardstick) if opening.yardstick else None
         self.note = ""
