@@ -8,8 +8,8 @@ from __future__ import annotations
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs
+from evokern.evaluation.switches import left_alone
 from evokern.task import Scalar, Shape, Task, Tensor, shape_label
 
 Reference = Callable[..., tuple[torch.Tensor, ...]]
@@ -31,7 +32,8 @@ def load(task: Task) -> Reference:
     Raises:
         EvokernError: the source does not run or defines no ``reference``.
     """
-    function = _define(task)
+    with left_alone(task.reference_file, "when it is loaded"):
+        function = _define(task)
     return _gradients(task, function) if task.backward else _forward(task, function)
 
 
@@ -42,6 +44,8 @@ def admit(task: Task, device: torch.device = inputs.CPU) -> None:
         EvokernError: it raises, returns the wrong number, shape, dtype or device of outputs, changes its inputs, or
             gives another answer to the same inputs.
     """
+    with _other_threads():  # a reference that asks for as many as there are is noticed, too
+        call(task, load(task), inputs.draw(task, task.check[0], "normal", 0, device), task.check[0])
     reference = load(task)
     for shape in (*task.check, *task.time):
         tensors = inputs.draw(task, shape, "normal", 0, device)
@@ -69,6 +73,17 @@ def _verify_repeats(task: Task, shape: Shape, once: tuple[torch.Tensor, ...], ag
             )
 
 
+@contextmanager
+def _other_threads() -> Iterator[None]:
+    """PyTorch with one thread more than it has."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def call(task: Task, reference: Reference, tensors: Iterable[torch.Tensor], shape: Shape) -> tuple[torch.Tensor, ...]:
     """Runs `reference` on `tensors`; what it makes itself is where they are.
 
@@ -78,7 +93,10 @@ def call(task: Task, reference: Reference, tensors: Iterable[torch.Tensor], shap
     given = tuple(tensors)
     device = given[0].device if given else inputs.CPU
     try:
-        with nullcontext() if device.type == "cpu" else device:
+        with (
+            left_alone(task.reference_file, f"when it is called at {shape_label(shape)}"),
+            nullcontext() if device.type == "cpu" else device,
+        ):
             return reference(*given)
     except EvokernError:
         raise
