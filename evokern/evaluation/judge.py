@@ -23,6 +23,7 @@ from evokern.errors import EvokernError
 from evokern.evaluation import admission, capacity, reference, steadiness
 from evokern.evaluation.bank import LEAST_SETS
 from evokern.evaluation.bench import Bench
+from evokern.evaluation.complaint import complaint
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.cpu import CpuRig
 from evokern.evaluation.gpu import rig as card
@@ -385,23 +386,11 @@ def serve(requests: int, replies: int) -> None:
         except EvokernError as error:
             outgoing.write(REPLY.dump_json(Refused(str(error))) + b"\n")
         except Fallen as fall:
-            refused = Refused(_complaint(fall), from_outside=isinstance(fall, Interrupted))
+            refused = Refused(complaint(fall), from_outside=isinstance(fall, Interrupted))
             outgoing.write(REPLY.dump_json(refused) + b"\n")
         finally:
             if judge is not None:
                 judge.close()
-
-
-def _complaint(fall: Fallen) -> str:
-    """The text of the `EvokernError` that a rival's failure becomes."""
-    evidence = fall.evidence
-    where = f" at {shape_label(evidence.shape)}" if evidence.shape else ""
-    values = f" (expected {evidence.expected:.9g}, got {evidence.got})" if evidence.expected is not None else ""
-    if isinstance(fall, Interrupted):
-        return f"{fall.worker}{where}: {evidence.reason}, which nothing in it did"
-    seed = "mend the seed kernel, or declare shapes that show what sizes it is for"
-    what = seed if fall.worker == YARDSTICK else "expected PyTorch to run the reference"
-    return f"{fall.worker}{where}: {evidence.reason}{values}; {what}\n{evidence.detail}".rstrip()
 
 
 if __name__ == "__main__":
