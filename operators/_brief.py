@@ -163,6 +163,7 @@ def _machine(conditions: Conditions) -> str:
         if here is not None:
             vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
             lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
+            lines += [f"- instruction sets: {', '.join(here.instructions)}"] if here.instructions else []
             lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
             lines += [f"- compiler: {here.compiler}"] if here.compiler else []
         lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")
