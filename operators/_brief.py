@@ -149,7 +149,8 @@ def _argument(argument: Tensor | Scalar) -> str:
     if isinstance(argument, Scalar):
         return f"`{argument.name}: {argument.dtype} = {argument.value}` (scalar)"
     bounds = "" if argument.low is None else f", values from {argument.low} to {argument.high}"
-    return f"`{_tensor(argument)}`{bounds}"
+    also = f", and also {', '.join(map(str, argument.also))}" if argument.also else ""
+    return f"`{_tensor(argument)}`{bounds}{also}"
 
 
 def _tensor(tensor: Tensor) -> str:
