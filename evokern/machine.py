@@ -21,6 +21,32 @@ from evokern import containers
 from evokern.errors import EvokernError
 
 _VECTOR_BITS = {"avx512f": 512, "avx2": 256, "avx": 256, "sse2": 128, "asimd": 128}
+_INSTRUCTION_SETS = [
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "bmi2",
+    "avx512f",
+    "avx512bw",
+    "avx512dq",
+    "avx512vl",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+    "sve2",
+]
+"""Those that kernels of numbers are written for, as the system calls them."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,8 @@ class Machine:
     """Those of the first core, smallest first: ``L1 data 48K``, ``L3 307200K (shared by 2 cores)``."""
     vector_bits: int = 0
     """Width of the widest vector registers; 0 where the system does not tell."""
+    instructions: tuple[str, ...] = ()
+    """Of `_INSTRUCTION_SETS`, those that the processor has."""
 
 
 def describe() -> Machine:
@@ -62,6 +90,7 @@ def describe() -> Machine:
         gpus=_gpus(),
         caches=_caches(),
         vector_bits=vector_bits(),
+        instructions=instruction_sets(),
     )
 
 
@@ -168,6 +197,12 @@ def vector_bits() -> int:
     """Width of the widest vector registers; 0 where the system does not tell."""
     features = cpu_features().split()
     return next((bits for name, bits in _VECTOR_BITS.items() if name in features), 0)
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """The vector extensions of this processor, the oldest first; empty where the system does not tell."""
+    features = set(cpu_features().split())
+    return tuple(name for name in _INSTRUCTION_SETS if name in features)
 
 
 def cache_bytes(level: int) -> int | None:

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import operator
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from math import prod
@@ -80,6 +80,8 @@ class Tensor:
     """When given, values are drawn uniformly from [low, high); a bound may be an expression over dimensions."""
     compare: Compare | None = None
     """How a return is compared; None: as its dtype asks for."""
+    also: tuple[int | float, ...] = field(default=(), repr=False)
+    """Values outside [low, high) that are drawn now and then, such as a label that is ignored."""
 
     @property
     def comparison(self) -> Compare:
@@ -141,6 +143,10 @@ class Task:
         """Identifies what is computed and judged (64 hex digits): the same text anywhere gives the same hash."""
         parts = (self.reference_source, self.arguments, self.returns, self.check, self.time, self.held_out)
         text = repr((self.name, *parts, self.precision.value, self.backward))
+        also = [(tensor.name, tensor.also) for tensor in self.inputs if tensor.also]
+        text += (
+            repr(also) if also else ""
+        )  # a task without such values keeps the hash that it had before there were any
         return hashlib.sha256(text.encode()).hexdigest()
 
     def compulsory_bytes(self, shape: Shape) -> int:

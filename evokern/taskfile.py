@@ -44,6 +44,15 @@ class Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
+class DomainSection(Section):
+    """The values that a tensor's elements may have."""
+
+    range: Annotated[list[int | float | str], Field(min_length=2, max_length=2)]
+    """[low, high): most values, drawn uniformly; a bound may be an expression over dimensions, e.g. [0, V]."""
+    also: list[int | float] = Field(default=[])
+    """Values outside the range that occur as well, e.g. [-100] for labels that a loss ignores."""
+
+
 class ArgumentSection(Section):
     """An argument written out: a tensor whose values have a range, or a scalar of a chosen type."""
 
@@ -53,6 +62,8 @@ class ArgumentSection(Section):
     """The value of a scalar."""
     range: Annotated[list[int | float | str], Field(min_length=2, max_length=2)] | None = None
     """Draw a tensor's values uniformly from [low, high); a bound may be an expression over dimensions, e.g. [0, V]."""
+    domain: DomainSection | None = None
+    """In place of `range`: the range, and values outside it that occur as well."""
 
 
 class ReturnSection(Section):
@@ -147,8 +158,14 @@ def _arguments(section: TaskSection, document: Document) -> tuple[Tensor | Scala
             raise document.error(
                 (*path, "value"), "expected no value for a tensor; remove it, or the [...] of its type"
             )
-        low, high = argument.range or (None, None)
-        found[name] = _tensor(argument.type, name, document, path, _bound(low), _bound(high))
+        if argument.range is not None and argument.domain is not None:
+            raise document.error((*path, "domain"), "expected range or domain, got both; remove range")
+        low, high = (argument.domain.range if argument.domain else argument.range) or (None, None)
+        tensor = _tensor(argument.type, name, document, path, _bound(low), _bound(high))
+        also = tuple(argument.domain.also) if argument.domain else ()
+        if not tensor.dtype.is_float and any(isinstance(value, float) for value in also):
+            raise document.error((*path, "domain", "also"), f"expected integers for {tensor.dtype}, got {list(also)}")
+        found[name] = replace(tensor, also=also)
     wide = any(isinstance(tensor, Tensor) and tensor.dtype is DType.FLOAT64 for tensor in found.values())
     floating = DType.FLOAT64 if wide else DType.FLOAT32
     kinds = {bool: DType.BOOL, int: DType.INT64, float: floating}
@@ -162,7 +179,7 @@ def _arguments(section: TaskSection, document: Document) -> tuple[Tensor | Scala
 def _scalar(argument: ArgumentSection, name: str, document: Document, path: Path) -> Scalar:
     dtype = _dtype(argument.type.strip(), document, path)
     value = argument.value
-    if value is None or argument.range is not None:
+    if value is None or argument.range is not None or argument.domain is not None:
         raise document.error(
             path, f"expected a tensor such as {dtype}[M, N], or a scalar such as {{type: {dtype}, value: 1}}"
         )

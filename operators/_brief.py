@@ -149,7 +149,8 @@ def _argument(argument: Tensor | Scalar) -> str:
     if isinstance(argument, Scalar):
         return f"`{argument.name}: {argument.dtype} = {argument.value}` (scalar)"
     bounds = "" if argument.low is None else f", values from {argument.low} to {argument.high}"
-    return f"`{_tensor(argument)}`{bounds}"
+    also = f", and also {', '.join(map(str, argument.also))}" if argument.also else ""
+    return f"`{_tensor(argument)}`{bounds}{also}"
 
 
 def _tensor(tensor: Tensor) -> str:
@@ -163,6 +164,7 @@ def _machine(conditions: Conditions) -> str:
         if here is not None:
             vectors = f", vectors of {here.vector_bits} bits" if here.vector_bits else ""
             lines.append(f"- {here.cpu}, {here.cores} cores{vectors}")
+            lines += [f"- instruction sets: {', '.join(here.instructions)}"] if here.instructions else []
             lines += [f"- caches: {', '.join(here.caches)}"] if here.caches else []
             lines += [f"- compiler: {here.compiler}"] if here.compiler else []
         lines.append(f"- a kernel may use {conditions.threads} thread{'s' if conditions.threads != 1 else ''}")

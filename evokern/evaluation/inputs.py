@@ -7,13 +7,14 @@ A tensor with a declared range is always uniform in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
 from evokern.errors import EvokernError
 from evokern.task import DType, Shape, Task, Tensor, evaluate
 
+ALSO_ONE_IN = 4
 CPU = torch.device("cpu")
 Fill = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
 
@@ -75,9 +76,25 @@ def _uniform(tensor: Tensor, shape: Shape, generator: torch.Generator) -> torch.
         )
     extents, dtype = tensor.extents(shape), dtype_of(tensor)
     if not tensor.dtype.is_float:
-        return torch.randint(int(low), int(high), extents, generator=generator, dtype=dtype, device=generator.device)
-    wide = _wide(tensor, extents, generator)
-    return wide.uniform_(low, high, generator=generator).to(dtype)
+        drawn = torch.randint(int(low), int(high), extents, generator=generator, dtype=dtype, device=generator.device)
+    else:
+        drawn = _wide(tensor, extents, generator).uniform_(low, high, generator=generator).to(dtype)
+    return _with_strays(drawn, tensor.also, generator) if tensor.also and drawn.numel() else drawn
+
+
+def _with_strays(drawn: torch.Tensor, also: tuple[int | float, ...], generator: torch.Generator) -> torch.Tensor:
+    """With one element in `ALSO_ONE_IN` replaced by a value of `also`; one stays in the range at least.
+
+    A mean over labels of which all are ignored is no number, which tells kernels from one another no more.
+    """
+
+    def below(most: int, extents: Sequence[int]) -> torch.Tensor:
+        return torch.randint(0, most, tuple(extents), generator=generator, device=generator.device)
+
+    chosen = below(ALSO_ONE_IN, drawn.shape) == 0
+    chosen.view(-1)[below(drawn.numel(), (1,))] = False
+    values = torch.tensor(also, dtype=drawn.dtype, device=drawn.device)
+    return torch.where(chosen, values[below(len(also), drawn.shape)], drawn)
 
 
 def _wide(tensor: Tensor, extents: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:

@@ -17,7 +17,7 @@ from evokern.planexpression import _FUNCTIONS
 from evokern.program import MOST_SHARED_BYTES, SHARED_BYTES
 from evokern.protocols import Backend
 from evokern.registry import discover
-from operators._brief import angles
+from operators._brief import angles, system
 from tests.operators.test_authors import AUTHORS, HISTORY, OPERATORS, TASK, Script, context
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -115,3 +115,12 @@ def test_a_kernel_is_found_whatever_its_fence_says(language: str, tag: str):
     answer = read_answer(f"{helper}```{tag}\n{seed(language)}```\nDone.\n")
     assert answer.source == seed(language)
     assert answer.idea == "two"
+
+
+def test_a_kernel_for_processors_is_told_of_the_instruction_sets_and_the_compiler():
+    given = context(OPERATORS["translate"], Script())
+    assert given.conditions.machine is not None
+    here = replace(given.conditions.machine, instructions=("avx2", "avx512_bf16"), compiler="g++: 99.1")
+    told = system(replace(given, conditions=replace(given.conditions, machine=here)))
+    assert "- instruction sets: avx2, avx512_bf16\n" in told
+    assert "- compiler: g++: 99.1\n" in told
