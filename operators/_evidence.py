@@ -25,6 +25,7 @@ _ENDS = {
     Status.WRONG: "Its results are wrong.",
     Status.CHEATED: "It was caught cheating.",
     Status.INCONCLUSIVE: "It could not be told whether it is right.",
+    Status.WITHDRAWN: "It passed at first and fell when it was run beside others.",
 }
 """Of every status, as a sentence."""
 _KINDS = {

@@ -200,7 +200,7 @@ def test_the_readme_s_task_and_kernel_work(tmp_path: Path):
 def test_the_readme_s_tunables_are_legal(tmp_path: Path):
     (tmp_path / "scale.yaml").write_text(readme_block("yaml", "name: scale"))
     (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x * factor\n")
-    (tmp_path / "scale.cpp").write_text("")
+    (tmp_path / "scale.cpp").write_text("void kernel();")
     kernel = Kernel(readme_block("cpp", "tunable ROWS"))
     task = load(tmp_path / "scale.yaml").task
     assert misdeclared(kernel, task) is None
@@ -212,7 +212,7 @@ def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):
     task = readme_block("yaml", "name: scale").replace('  returns: {y: "float32[M, N]"}\n', returns)
     task = task.replace('"float32[M, N]"', '"float32[N, D]"').replace("M:", "D:")
     (tmp_path / "scale.py").write_text("def reference(x, factor):\n    return x.argmax(1).int(), x\n")
-    (tmp_path / "scale.cpp").write_text("")
+    (tmp_path / "scale.cpp").write_text("void kernel();")
     for policy in Precision:
         assert f"`precision: {policy}`" in README
         (tmp_path / "scale.yaml").write_text(task.replace("  check:", f"  precision: {policy}\n  check:"))
