@@ -27,18 +27,18 @@ def doubt(over: Speedup, processes: Sequence[Pairs], met: Conditions, cores: int
 
     That threads waited for a core, and one side more than the other, is told from the system's own counts. Caches and
     memory that others use leave no count: there, what is undisturbed must say the same as what is usual, processes must
-    agree, and a baseline must cost what it used to. Those three count only while others want all cores. While fewer do,
-    what does not agree is the kernel's own, and is in the interval.
+    agree, and a baseline must cost what it used to. All of it counts only while others want all cores: threads that are
+    continued together wait for each other a little, and what does not agree while fewer want cores is the kernel's own.
 
     Args:
         processes: the pairs that `over` was made from.
         cores: those that kernels run on.
         drift: what is unusual about the latency of the baseline (`drift.PastLatencies`); empty when nothing is.
     """
-    if abs(log(met.bent)) > log1p(MOST_BENT):
-        return f"one side waited more for a core: {over.ratio:.2f}x would be {over.ratio * met.bent:.2f}x without"
     if met.load < cores:
         return ""
+    if abs(log(met.bent)) > log1p(MOST_BENT):
+        return f"one side waited more for a core: {over.ratio:.2f}x would be {over.ratio * met.bent:.2f}x without"
     busy = f"{met.load} threads of others want {cores} cores"
     least = _undisturbed(processes)
     if not over.low / (1 + MOST_BENT) <= least <= over.high * (1 + MOST_BENT):
