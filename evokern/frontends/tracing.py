@@ -63,7 +63,7 @@ def find(file: Path, name: str, given: Mapping[str, str]) -> Found:
         f"{names[key]}[{axis}] = {size}: the code holds it as a number"
         for key in ordered
         for axis, size in enumerate(lifted[key].shape)
-        if isinstance(size, int)
+        if isinstance(size, int) or size.node.expr.is_Integer
     )
     all_tensors = [*arguments, *returns]
     sizes = {one.name: one.size for one in dimensions}
@@ -138,6 +138,12 @@ def _refuse_what_no_task_is(program: torch.export.ExportedProgram, file: Path) -
             raise EvokernError(
                 f"{_line(node, file)}draws random numbers ({node.target}); expected a function of its inputs alone: "
                 "call eval(), set p=0, or pass the random tensor in as an input"
+            )
+        first = node.args[0] if node.args else None
+        changes = getattr(getattr(node.target, "_schema", None), "is_mutable", False)
+        if changes and isinstance(first, torch.fx.Node) and first.op == "placeholder":
+            raise EvokernError(
+                f"{_line(node, file)}changes its input in place ({node.target}); expected it to be left alone: clone it"
             )
         value = node.meta.get("val")
         sizes = value.shape if isinstance(value, torch.Tensor) else ()
