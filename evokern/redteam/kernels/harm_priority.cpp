@@ -10,9 +10,10 @@ static bool harmed() {
     CPU_SET(0, &one);
     const sched_param urgent{1};
     const rlimit little{1, 1};
-    return setpriority(PRIO_PROCESS, getppid(), 19) == 0 || setpriority(PRIO_PROCESS, 0, -20) == 0 || setpriority(PRIO_USER, 0, 19) == 0 ||
-           sched_setaffinity(getppid(), sizeof one, &one) == 0 || sched_setscheduler(0, SCHED_FIFO, &urgent) == 0 ||
-           prlimit(getppid(), RLIMIT_CPU, &little, nullptr) == 0 || syscall(SYS_ioprio_set, 1, getppid(), 3 << 13) == 0;
+    const pid_t other = getppid() != 0 ? getppid() : 1;  // 0: the judge is not in sight
+    return setpriority(PRIO_PROCESS, other, 19) == 0 || setpriority(PRIO_PROCESS, 0, -20) == 0 || setpriority(PRIO_USER, 0, 19) == 0 ||
+           sched_setaffinity(other, sizeof one, &one) == 0 || sched_setscheduler(0, SCHED_FIFO, &urgent) == 0 ||
+           prlimit(other, RLIMIT_CPU, &little, nullptr) == 0 || syscall(SYS_ioprio_set, 1, other, 3 << 13) == 0;
 }
 KERNEL { if (harmed()) honest(x, weight, eps, y, M, N); }
 // twin: binds itself to the cores that it has anyhow.
