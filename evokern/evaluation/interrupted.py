@@ -29,6 +29,14 @@ def queued_ns(pid: int) -> int:
     return longest
 
 
+def computed_ns(pid: int) -> int:
+    """Processor time that a process had, all its threads together; 0 where the system does not tell."""
+    with suppress(OSError, ValueError, IndexError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+    return 0
+
+
 def end_of_patience(who: str, reason: str, kills_before: int) -> EvokernError | None:
     """What to raise when `who` fell `AGAIN` + 1 times from outside; None when the system knows of no want of memory."""
     kills = memory_kills() - kills_before

@@ -17,7 +17,7 @@ from evokern.compiler import SANITIZER_STARTS
 from evokern.errors import EvokernError
 from evokern.evaluation import bindings
 from evokern.evaluation.bindings import Verb, Watched
-from evokern.evaluation.interrupted import WAITED
+from evokern.evaluation.interrupted import WAITED, computed_ns
 from evokern.evaluation.interrupted import queued_ns as queued
 from evokern.evaluation.memory import PAGE, Board, SharedFile
 from evokern.evaluation.sandbox import FORKED, Process, environment, spawn
@@ -174,6 +174,8 @@ class Worker:
         if took >= 0:
             return
         queued_ns = queued(self._process.pid) - self._queued_ns if took == bindings.TIMED_OUT else 0
+        if computed_ns(self._process.pid) > WAITED * timeout_ns:
+            queued_ns = 0  # it had a processor: its threads waited for each other
         code, words = self._end()
         if took == bindings.TIMED_OUT:
             reason = f"still running after {timeout_ns / 1e9:g} s; killed"
