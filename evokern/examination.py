@@ -43,10 +43,10 @@ def examine(path: Path, overrides: Mapping[str, object], is_trusted: bool = Fals
     with closing(registry.discover("archives")["sqlite"](path)) as archive:
         for run in archive.runs():
             settings = Settings.rebuilt(run.settings, overrides)
-            if "verification.models" not in overrides:  # else the user has named whom to ask; nothing else is done
-                provenance.demand(run, settings, path, is_trusted)
             if not settings.verification.models:
                 raise EvokernError("expected a model to ask; name one with --model")
+            if "verification.models" not in overrides:  # else the user has named whom to ask; nothing else is done
+                provenance.demand(run, settings, path, is_trusted)
             own = [one.completion for one in archive.exchanges(run.id) if one.run == run.id]
             budget = _left(settings.budget, spending(own), spent)
             alone = settings.model_copy(update={"budget": budget, "models": (), "replay": None})

@@ -20,7 +20,7 @@ from tests.specimens import SEED
         ("check: [{N: 3}]", "check: {N: 3}", "task.check: expected a list: [one, two]"),
         ("check: [{N: 3}]", "check: [3]", "task.check.0: expected keys with values, such as {M: 4, N: 8}, got 3"),
         ("check: [{N: 3}]", "check: []", "task.check: expected at least 1 item, got []"),
-        ("check: [{N: 3}]", f"check: [{{N: {10**400}}}]", "task.check.0.N: expected a size of at most"),
+        ("check: [{N: 3}]", f"check: [{{N: {10**400}}}]", "task.check.0.N: expected a number of at most 64 characters"),
         ("check: [{N: 3}]", f"check: [{{N: {10**15}}}]", "expected a size of at most"),
         (
             "check: [{N: 3}]",

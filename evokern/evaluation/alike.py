@@ -12,6 +12,8 @@ from evokern.kernel import Kernel
 from evokern.task import Shape, Task
 
 LEAST_WORK, MOST_WORK = 2.0**-10, 2.0**20
+LEAST_ONCE_NS = 1000.0
+"""What a pass takes at least, barrier and all: a shorter reading is noise, and would ask for far too much work."""
 
 _BODY = """
 static void evokern_pass(int64_t part, int64_t parts, const void* const* inputs, void* const* outputs) {{
@@ -70,4 +72,4 @@ def work_for(wanted_ns: float, once_ns: float) -> float:
 
     It is a power of two, so that the builds of many judges are the same few.
     """
-    return float(min(MOST_WORK, max(LEAST_WORK, 2.0 ** round(log2(wanted_ns / once_ns)))))
+    return float(min(MOST_WORK, max(LEAST_WORK, 2.0 ** round(log2(wanted_ns / max(LEAST_ONCE_NS, once_ns))))))

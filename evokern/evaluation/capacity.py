@@ -25,9 +25,10 @@ def demand(task: Task, free_bytes: int | None, sets: int) -> None:
     largest = max((*task.check, *task.time), key=lambda shape: _evaluation_bytes(task, shape))
     if max(needed, needed_bytes(task, (largest,), 1)) <= free_bytes:
         return
-    costly = max(task.time, key=lambda shape: needed_bytes(task, (shape,), sets))
     if needed <= free_bytes:
         costly, needed, sets = largest, needed_bytes(task, (largest,), 1), 1
+    else:
+        costly = max(task.time, key=lambda shape: needed_bytes(task, (shape,), sets))
     name = max(costly, key=lambda name: costly[name]) if costly else ""
     advice = _advice(task, costly, name, free_bytes, sets) if name else "use a machine with more memory"
     raise EvokernError(
@@ -39,7 +40,7 @@ def demand(task: Task, free_bytes: int | None, sets: int) -> None:
 def needed_bytes(task: Task, shapes: tuple[Shape, ...], sets: int) -> int:
     """What judging at `shapes` takes: sets and slots of all of them, and the evaluation of the largest."""
     kept = sum(sets * _case_bytes(task, shape) + SLOTS * task.compulsory_bytes(shape) for shape in shapes)
-    return MARGIN_BYTES + kept + max(_evaluation_bytes(task, shape) for shape in shapes)
+    return MARGIN_BYTES + kept + max((_evaluation_bytes(task, shape) for shape in shapes), default=0)
 
 
 def _case_bytes(task: Task, shape: Shape) -> int:

@@ -16,8 +16,8 @@ from math import sqrt
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from evokern.evaluation.modes import Seeing
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, ulp
 
 _ATEN = torch.ops.aten
@@ -50,7 +50,7 @@ class Choice:
         return indices.reshape(_moved(self.shape, self.axis)).movedim(self.axis, -1).reshape(self.indices.shape)
 
 
-class Follow(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Follow(Seeing):
     """Notes every selection that a reference makes; number n gives `forced[n]` (rows, taken) where there is one."""
 
     def __init__(self, forced: Mapping[int, torch.Tensor]) -> None:

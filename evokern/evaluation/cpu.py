@@ -12,11 +12,12 @@ import torch
 
 from evokern.backends.cpp import RUNNER, compile_native
 from evokern.evaluation import alike, baseline, bindings, busy, rig
+from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.memory import Board
 from evokern.evaluation.neighbours import Neighbours
 from evokern.evaluation.rig import Artefact, Programs
 from evokern.evaluation.roofline import BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES, cached_bytes
-from evokern.evaluation.worker import START_TIMEOUT_NS, TIME, Worker, start_runner, start_watched
+from evokern.evaluation.worker import START_TIMEOUT_NS, TIME, Interrupted, Worker, start_runner, start_watched
 from evokern.kernel import Kernel
 from evokern.machine import cpu_model, usable_cores
 from evokern.outcome import Evidence
@@ -24,6 +25,8 @@ from evokern.protocols import Backend, StrictBackend, Strictness
 from evokern.settings import EvaluationSettings
 from evokern.task import Shape, Task
 
+EMPTY = "empty"
+"""The name of the worker whose kernel does nothing."""
 SWEEPS_NS = 100_000_000
 EMPTY_WINDOWS, RECENT_WINDOWS = 3, 21
 """Windows of the empty kernel that are added when its cost is asked, and how many of them count."""
@@ -95,15 +98,24 @@ class CpuRig:
 
     def overhead_ns(self) -> float:
         """What a window costs beside its calls, now: the middle one of a few of an empty kernel."""
-        if self._idle is None:
-            empty = str(compile_native(bindings.NATIVE / "empty.cpp", "-O2", "-fopenmp", shared=True))
-            runner = str(compile_native(RUNNER, "-O2", "-fopenmp", shared=False))
-            self._idle = start_runner("empty", [runner, empty, empty], self._board, self.threads, self.cores)
         shape = self._board.slots[0].shape
-        self._idle.prepare(0, 1, False, shape, TIME, START_TIMEOUT_NS)
-        for _ in range(EMPTY_WINDOWS):
-            self._overheads.append(self._idle.run(0, 1, shape, TIME, START_TIMEOUT_NS, True))
+        for left in reversed(range(AGAIN + 1)):
+            idle = self._idle = self._idle or self._started_idle()
+            try:
+                idle.prepare(0, 1, False, shape, TIME, START_TIMEOUT_NS)
+                for _ in range(EMPTY_WINDOWS):
+                    self._overheads.append(idle.run(0, 1, shape, TIME, START_TIMEOUT_NS, True))
+                break
+            except Interrupted:
+                self._idle = None
+                if not left:
+                    raise
         return median(self._overheads)
+
+    def _started_idle(self) -> Worker:
+        empty = str(compile_native(bindings.NATIVE / "empty.cpp", "-O2", "-fopenmp", shared=True))
+        runner = str(compile_native(RUNNER, "-O2", "-fopenmp", shared=False))
+        return start_runner(EMPTY, [runner, empty, empty], self._board, self.threads, self.cores)
 
     def close(self) -> None:
         """Ends the process of the empty kernel."""

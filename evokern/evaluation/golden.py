@@ -13,13 +13,13 @@ from math import ceil
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from evokern.errors import EvokernError
 from evokern.evaluation import inputs as drawing
 from evokern.evaluation import reference as referencing
 from evokern.evaluation.choices import Choice, Follow, Margins, acceptable
 from evokern.evaluation.gate import Envelope
+from evokern.evaluation.modes import Seeing
 from evokern.evaluation.orders import InTurn
 from evokern.evaluation.sensitivity import SIGNIFICANT_BITS, Study, is_like, jittered, rounded
 from evokern.evaluation.sums import Sums
@@ -317,7 +317,7 @@ def _in_float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-class _Widen(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Widen(Seeing):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.view.dtype:  # bits that become a float are wide from then on
             bits = func(*args)

@@ -25,13 +25,12 @@ from evokern.evaluation.bank import LEAST_SETS
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.complaint import complaint
 from evokern.evaluation.correctness import Tally
-from evokern.evaluation.cpu import CpuRig
-from evokern.evaluation.gpu import rig as card
 from evokern.evaluation.interrupted import AGAIN, end_of_patience
 from evokern.evaluation.listings import elsewhere, listings
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
-from evokern.evaluation.rig import Artefact, Programs, Rig, Worker
+from evokern.evaluation.rig import Artefact, Programs, Worker
+from evokern.evaluation.rigs import rig_for
 from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
 from evokern.evaluation.roofline import Roofline
 from evokern.evaluation.timing import Pairs, Plan, derived, noise_floor, speedup
@@ -51,10 +50,9 @@ from evokern.outcome import (
     Status,
     Withdrawal,
 )
-from evokern.protocols import Backend, DeviceBackend, StrictBackend
+from evokern.protocols import DeviceBackend, StrictBackend
 from evokern.registry import discover
-from evokern.settings import EvaluationSettings
-from evokern.task import Shape, Task, shape_label
+from evokern.task import Shape, shape_label
 
 INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""
@@ -126,7 +124,7 @@ class Judge:
             try:
                 return self._evaluate(kernel, fidelity, holder, started)
             except Interrupted as fall:
-                if fall.worker != CANDIDATE:
+                if fall.worker in self.rig.kinds:
                     raise
                 last = fall
                 if not left and (error := end_of_patience(fall.worker, fall.evidence.reason, kills)):
@@ -134,7 +132,11 @@ class Judge:
         # Nobody but itself is known to have ended it, again and again; a time-out for want of a processor stays open.
         repeated = replace(last.evidence, reason=f"{last.evidence.reason}, {AGAIN + 1} times in a row")
         status = Status.CRASHED if last.was_killed else Status.INCONCLUSIVE
-        return Evaluation(status, fidelity, 0, 0, None, None, (repeated,), (), time.perf_counter() - started)
+        if last.worker == CANDIDATE:
+            return Evaluation(status, fidelity, 0, 0, None, None, (repeated,), (), time.perf_counter() - started)
+        if not self.rivals.fell(Fallen(last.worker, status, repeated)):
+            raise last
+        return self.evaluate(kernel, fidelity, holder)
 
     def _evaluate(self, kernel: Kernel, fidelity: Fidelity, holder: Kernel | None, started: float) -> Evaluation:
         """As `evaluate`, once.
@@ -210,6 +212,7 @@ class Judge:
 
         Raises:
             Refuted: by its own fault.
+            Interrupted: anybody, by no fault of its own.
             Fallen: PyTorch, without which nothing can be measured.
         """
         while True:
@@ -222,6 +225,8 @@ class Judge:
                 for one in measured if fidelity is Fidelity.CONFIRM else ():
                     self.rivals.pace(kernel, artefact, one)
                 return tally, measured
+            except Interrupted:
+                raise
             except Fallen as fall:
                 if fall.worker == CANDIDATE:
                     raise Refuted(fall, tally) from fall
@@ -350,23 +355,13 @@ class Judge:
     def _too_fast(self, several: Sequence[Pairs], shape: Shape, plan: Plan) -> Evidence | None:
         """What is impossible about the candidate's times, if anything is."""
         latency_ns = median(chain.from_iterable(pairs.candidate_ns for pairs in several))
+        latency_ns += self.bench.overhead_ns / plan.count  # what was taken from it is a matter of luck in short windows
         limit_ns = self.roofline.breached(shape, plan.count, latency_ns)
         if limit_ns is None:
             return None
         rate = f"{self.roofline.bandwidth / 1e9:.1f} GB/s"
         reason = f"faster than memory: {latency_ns:.0f} ns a call, {limit_ns:.0f} ns at least at {rate}, twice over"
         return Evidence("time", reason, shape=shape, expected=limit_ns, got=latency_ns)
-
-
-def rig_for(backend: Backend, task: Task, settings: EvaluationSettings) -> Rig:
-    """The device that kernels of `backend` run on here: a card where there is one and the language is for it.
-
-    Raises:
-        EvokernError: there is a card, and it does not work.
-    """
-    if isinstance(backend, DeviceBackend) and card.is_there():
-        return card.GpuRig(task, settings, backend)
-    return CpuRig(task if backend.timed else replace(task, time=(), held_out=()), settings, backend)
 
 
 def serve(requests: int, replies: int) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy
 import torch
 from torch._decomp import core_aten_decompositions, get_decompositions
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from evokern.evaluation.modes import Seeing
 
 _ATEN = torch.ops.aten
 _TAKEN_APART = {
@@ -53,7 +54,7 @@ _TO_OUTPUT = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 
 """Winograd's F(4x4, 3x3) with the points 0, 1, -1, 2, -2 (Lavin and Gray 2016, doi:10.1109/CVPR.2016.435)."""
 
 
-class InTurn(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class InTurn(Seeing):
     """Adds up float32 terms one after the other wherever the reference sums; `changed` says whether it did."""
 
     def __init__(self) -> None:

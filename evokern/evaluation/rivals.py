@@ -261,7 +261,7 @@ class Rivals:
             once = rig.alike(shape, 1.0)
             if once is not None:
                 with self._bench.runner(TRUSTED, once) as worker:
-                    once_ns = self._bench.alone(worker, shape, calls=5)
+                    once_ns = self._bench.several(worker, shape, windows=3)
                 wanted_ns = min(self.call_ns(name, shape) for name in self.names(shape))
                 once = rig.alike(shape, work_for(wanted_ns, once_ns))
             self._ours[label] = once

@@ -9,7 +9,8 @@ from math import prod
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from evokern.evaluation.modes import Seeing
 
 _REDUCTIONS = frozenset(
     ("sum", "nansum", "mean", "prod", "var", "std", "var_mean", "std_mean", "norm", "linalg_vector_norm", "logsumexp")
@@ -31,7 +32,7 @@ _MOST_ADDITIONS = 16
 """A reference that adds more often than this is a loop along some axis."""
 
 
-class Sums(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Sums(Seeing):
     """Notes the most terms that one operation of a reference adds up into one element."""
 
     def __init__(self) -> None:

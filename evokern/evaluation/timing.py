@@ -21,8 +21,10 @@ LEAST_PAIRS = 6
 LONG_CALL_NS, FEW_PAIRS = 20_000_000, 3
 """Longer calls tell much each: fewer pairs will do, and none only to warm up, since whatever the first costs is lost
 in it."""
-CLEARLY_SLOW = ((1, HOPELESS := 0.125), (2, 0.2), (4, 0.5))
-"""(pairs, ratio): so many pairs below that ratio end a screen. `HOPELESS` counts from the pair that warms up, too."""
+CLEARLY_SLOW = ((2, 0.2), (4, 0.5))
+"""(pairs, ratio): that many pairs below that ratio end a screen. One never does: a neighbour can hold up a window."""
+HOPELESS = 0.125
+"""Ratio below which the pair that only warms up counts as well."""
 RESAMPLES = 1000
 MANY = 10
 """Processes of which some may be left out."""

@@ -16,7 +16,7 @@ from evokern import compiler, confinement, disassembly, machine
 from evokern.backends import cpp
 from evokern.confinement import Level
 from evokern.errors import EvokernError
-from evokern.evaluation import neighbours
+from evokern.evaluation import neighbours, seclusion
 from evokern.evaluation.gpu import ncu
 from evokern.report import figures
 from evokern.settings import AUTO, choose_backend
@@ -31,6 +31,7 @@ _SANITIZERS = (
 )
 _SANITIZER_ADVICE = "for g++: comes with it, or `dnf install libasan libtsan`; clang++ is not used with it"
 _CONFINEMENT_ADVICE = "run on Linux 5.13 or later with seccomp and Landlock; without, judge only kernels that you trust"
+_NUMBERS_ADVICE = "to hide from a kernel who was started before it: be root, or may make process namespaces"
 _PRECEDENCE_ADVICE = (
     "on a busy machine ratios then depend on what else runs: be root, or may have real-time threads (`ulimit -r 2`)"
 )
@@ -77,6 +78,7 @@ def examine() -> tuple[Finding, ...]:
         Finding("processor", f"{here.cpu}, {here.cores} cores, {figures.memory(here.memory_bytes)}", True),
         *_compilers(),
         *_confinement(),
+        _numbers(),
         _precedence(),
         *_neighbours(),
         *_libraries(),
@@ -126,6 +128,13 @@ def _confinement() -> Iterator[Finding]:
         return
     full, needed = reached.level is Level.FULL, reached.level is Level.NONE  # what is partial works, and is not ok
     yield Finding("confinement", str(reached), full, needed, "" if full else _CONFINEMENT_ADVICE)
+
+
+def _numbers() -> Finding:
+    """Whether a kernel sees the number of any process but its own."""
+    hidden = seclusion.is_possible()
+    state = "of their own: a kernel sees nobody else's" if hidden else "as the system gives them, in order of start"
+    return Finding("process numbers", state, hidden, False, "" if hidden else _NUMBERS_ADVICE)
 
 
 def _precedence() -> Finding:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import evokern.search
+from evokern.backends.cpp import Cpp
 from evokern.cli import cli
 from evokern.errors import EvokernError
 from evokern.history import Archive
@@ -54,7 +55,8 @@ def test_it_prints_the_best_point_and_keeps_every_trial(tune: Tune, tmp_path: Pa
     assert "tuned     41 points tried, of which" in shown
     assert "matters   BLOCK" in shown
     alone = CliRunner().invoke(cli, ["show", str(best.id), "--source", "--archive", str(tmp_path / "a.db")]).output
-    assert alone == best.child.kernel.source
+    assert alone == Cpp().standalone(best.child.kernel)
+    assert all(str(choice) in alone for _, choice in best.child.kernel.point)
 
 
 def test_a_small_space_is_tried_whole(tune: Tune, tmp_path: Path):

@@ -35,6 +35,7 @@ def test_a_check_shape_counts_too():
 
 def test_what_fits_passes():
     capacity.demand(SETTINGS.task, FREE, LEAST_SETS)
+    capacity.demand(replace(SETTINGS.task, time=()), FREE, LEAST_SETS)  # a rig that times nothing
     capacity.demand(HUGE, None, LEAST_SETS)
 
 

@@ -14,6 +14,7 @@ from evokern.evaluation.bench import TRUSTED
 from evokern.evaluation.busy import Conditions
 from evokern.evaluation.correctness import Tally
 from evokern.evaluation.golden import Case
+from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
 from evokern.evaluation.rig import Artefact, Worker
@@ -97,7 +98,7 @@ def test_when_the_pacemaker_falls_candidates_meet_whom_they_met_before_in_a_proc
 
     monkeypatch.setattr(judge.bench, "runner", runner)
     assert met(judge.evaluate(FAST, Fidelity.SCREEN)).baseline != paced_by(FAST)
-    assert started == [CANDIDATE, PACEMAKER, CANDIDATE]
+    assert started == [CANDIDATE, PACEMAKER] * (AGAIN + 1) + [CANDIDATE], "a kill from outside tells nothing at first"
     (withdrawal,) = judge.withdrawals()
     assert withdrawal.kernel == FAST
     assert "as pacemaker, crashed" in withdrawal.evidence.reason

@@ -10,11 +10,14 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <string>
 #include <thread>
 
+#include <dirent.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -27,6 +30,8 @@ namespace orders {
 constexpr int64_t TOO_LARGE = -3, DIED = -2, TIMED_OUT = -1, NOT_STILL = -4;
 constexpr int WAKING_US = 60;                // for cores to wake up before a clock starts
 constexpr int64_t SLICE_NS = 5'000'000;      // how often the memory of a worker is looked at
+constexpr int MOST_EXTENSIONS = 4;           // of the time that a worker has which others keep from computing
+constexpr int64_t LOOK_NS = 100'000'000;     // for which it is looked at before
 constexpr int64_t STILL_NS = 100'000;         // processor time that stopping itself may take
 
 // What a process takes of the machine's memory by its open /proc/PID/status: page tables among it, since reading where
@@ -41,6 +46,23 @@ inline int64_t memory_of(int status) {
         if (line) taken += std::atoll(line + std::strlen(name)) << 10;
     }
     return taken;
+}
+
+// The longest that one thread of a process has stood ready and had no core; 0 where the system does not tell.
+inline int64_t queued_ns_of(int pid) {
+    int64_t longest = 0;
+    const std::string threads = "/proc/" + std::to_string(pid) + "/task";
+    DIR* const folder = opendir(threads.c_str());
+    if (!folder) return 0;
+    while (const dirent* entry = readdir(folder)) {
+        long long ran = 0, queued = 0;
+        FILE* const file = std::fopen((threads + "/" + entry->d_name + "/schedstat").c_str(), "r");
+        if (!file) continue;
+        if (std::fscanf(file, "%lld %lld", &ran, &queued) == 2) longest = std::max<int64_t>(longest, queued);
+        std::fclose(file);
+    }
+    closedir(folder);
+    return longest;
 }
 
 // A worker, and how much memory it may take; `status` is -1 where a limit of its address space suffices.
@@ -65,6 +87,7 @@ class Watchdog {
     void set_on(const Worker& worker, int64_t timeout_ns) {
         const std::lock_guard lock(mutex_);
         worker_ = worker, deadline_ns_ = control::now_ns() + timeout_ns, why_ = 0, is_on_ = true;
+        timeout_ns_ = timeout_ns, looked_ns_ = -1, extensions_ = 0;
         changed_.notify_one();
     }
 
@@ -80,7 +103,8 @@ class Watchdog {
         std::unique_lock lock(mutex_);
         for (;;) {
             changed_.wait(lock, [this] { return is_on_; });
-            const int64_t left_ns = deadline_ns_ - control::now_ns();
+            int64_t left_ns = deadline_ns_ - control::now_ns();
+            if (left_ns <= 0 && extensions_ < MOST_EXTENSIONS) left_ns += extend();
             if (left_ns <= 0) why_ = TIMED_OUT;
             else if (worker_.status >= 0 && memory_of(worker_.status) > worker_.most_bytes) why_ = TOO_LARGE;
             if (why_ != 0) {
@@ -93,10 +117,26 @@ class Watchdog {
         }
     }
 
+    // Gives a worker more time that others keep from computing, and returns how much. A look at it takes a moment, too:
+    // only now is it known how long its threads have been waiting for a core.
+    int64_t extend() {
+        int64_t more_ns = 0;
+        const int64_t queued_ns = queued_ns_of(worker_.pid);
+        if (looked_ns_ < 0) {
+            looked_ns_ = queued_ns, more_ns = LOOK_NS;
+        } else if (queued_ns - looked_ns_ > LOOK_NS / 3) {
+            looked_ns_ = -1, ++extensions_, more_ns = timeout_ns_;
+        }
+        deadline_ns_ += more_ns;
+        return more_ns;
+    }
+
     std::mutex mutex_;
     std::condition_variable changed_;
     Worker worker_{};
-    int64_t deadline_ns_ = 0, why_ = 0;
+    int64_t deadline_ns_ = 0, timeout_ns_ = 0, why_ = 0;
+    int64_t looked_ns_ = -1;  // what it had waited when it was looked at; -1 before
+    int extensions_ = 0;
     bool is_on_ = false;
 };
 
