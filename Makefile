@@ -5,13 +5,16 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c 
 INSTALLED := $(VENV)/.installed
 DEVELOPING := $(VENV)/.developing
 
-.PHONY: run test check
+.PHONY: run test thorough check
 
 run: $(INSTALLED)
 	$(VENV)/bin/evokern run examples/layernorm.yaml
 
 test: $(DEVELOPING)
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+thorough: $(DEVELOPING) # the matrices that `make test` holds one case of each kind of
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m thorough
 
 check: $(DEVELOPING)
 	$(VENV)/bin/ruff check .

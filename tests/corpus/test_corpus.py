@@ -19,6 +19,7 @@ from evokern.settings import EvaluationSettings
 from tests.benchmarks.labelled import label, wards
 from tests.corpus.corpus import KINDS, specimens, tasks
 from tests.corpus.mutants import UNCOMPILABLE
+from tests.thorough import first
 
 SAMPLE = {
     "dfloat11_decode": "bits that are compared exactly",
@@ -53,7 +54,7 @@ def test_reading_twice_gives_the_same_kernels():
     assert specimens("hpc_axpy") == specimens("hpc_axpy")
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.parametrize("name", first(SAMPLE))
 def test_the_judge_tells_honest_from_wrong(name: str):
     task = read(name)
     settings = EvaluationSettings(screen_ms=2, compile_cap_s=0.2)
@@ -79,6 +80,7 @@ def test_with_mutants_and_triton_there_are_600_kernels_the_same_every_time():
     assert again == next(ward for ward in found if ward.name == "hpc_axpy")
 
 
+@pytest.mark.thorough
 def test_labels_go_into_an_archive_and_what_was_cut_off_goes_on(tmp_path: Path):
     ward = next(wards(["hpc_axpy"]))
     few = replace(ward, kernels=(ward.kernels[0], *ward.kernels[-4:]))

@@ -21,6 +21,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Evaluation, Evidence, Fidelity, Status
 from evokern.protocols import Strictness
 from evokern.settings import EvaluationSettings, load
+from tests.thorough import first
 
 SETTINGS = load(Path(__file__).parents[1] / "corpus" / "hpc_axpy" / "task.yaml")
 QUICK = EvaluationSettings(threads=2, screen_ms=2, confirm_ms=4, compile_cap_s=0.2)
@@ -201,10 +202,12 @@ def test_what_stays_in_it_may(judge: Judge, twin: dict[str, str]):
 @needs_sanitizer
 @pytest.mark.parametrize(
     "how",
-    [
-        "for (int i = 0; i < 64; ++i) memset(new char[1 << 26], 1, 1 << 26); return true;",
-        "for (auto* p = (volatile char*)(9L << 40); p < (char*)(10L << 40); p += 2 << 20) *p; return true;",
-    ],
+    first(
+        [
+            "for (int i = 0; i < 64; ++i) memset(new char[1 << 26], 1, 1 << 26); return true;",
+            "for (auto* p = (volatile char*)(9L << 40); p < (char*)(10L << 40); p += 2 << 20) *p; return true;",
+        ]
+    ),
     ids=["heap", "page tables"],
 )
 def test_who_grabs_memory_where_addresses_have_no_limit_is_stopped(monkeypatch: pytest.MonkeyPatch, how: str):
@@ -223,6 +226,7 @@ def test_memory_that_is_not_counted_can_not_be_had_there(judge: Judge):
     assert [one.status for one in judged(judge, GRABS, HOW=how)] == [Status.PASSED] * 2
 
 
+@pytest.mark.thorough
 def test_where_there_is_no_sanitizer_the_build_is_strict_without(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cpp, "sanitized", lambda flag: False)
     assert confirmed_here(OVERFLOWS.replace("STEP", "int(unsigned(next) + 1u)")).status is Status.PASSED

@@ -14,6 +14,7 @@ from evokern.search import begin, resume
 from evokern.settings import Settings
 from tests.models.test_search import Judge, _operators, another_kernel, finish, proposals, settings
 from tests.server.server import ModelServer
+from tests.thorough import first
 
 __all__ = ["_operators"]  # a fixture that every test here needs
 
@@ -47,7 +48,7 @@ def test_what_verifies_proposes_nothing_and_both_are_in_one_log(model_server: Se
     assert all(one.evaluations for one in history)  # on trial
 
 
-@pytest.mark.parametrize("records", [2, 7, 13])
+@pytest.mark.parametrize("records", first([2, 7, 13]))
 def test_a_search_that_was_cut_off_asks_for_no_verdict_twice(model_server: Serve, tmp_path: Path, records: int):
     whole = finish(begin(verifying(model_server(answer)), tmp_path / "whole.db", Judge()))
     server = model_server(answer)

@@ -24,6 +24,7 @@ from evokern.registry import discover
 from evokern.settings import load
 from evokern.syntax import parse
 from evokern.task import Scalar, Task
+from tests.thorough import first
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEEDS = ("layernorm", "rmsnorm", "bias_gelu_residual", "selective_scan", "gaussian_sum", "matmul", "depthwise_conv")
@@ -63,7 +64,7 @@ def random_chain(kernel: Kernel, task: Task, rng: numpy.random.Generator) -> tup
     return tuple(steps), kernel
 
 
-@pytest.fixture(scope="module", params=SEEDS)
+@pytest.fixture(scope="module", params=first(SEEDS, 4))
 def seed(request: pytest.FixtureRequest) -> tuple[Task, Kernel]:
     settings = load(EXAMPLES / f"{request.param}.yaml")
     return settings.task, settings.seeds[0]

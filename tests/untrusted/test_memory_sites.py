@@ -16,6 +16,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import Evidence
 from evokern.task import DType, Task, Tensor
 from evokern.untrusted.memory_sites import ATOMIC, LOAD, STORE, difference, statements
+from tests.thorough import first
 from tests.triton_variants import BUGS, seed_kernel, task_of
 
 AWARE = """import triton
@@ -67,7 +68,7 @@ def interpreted(kernel: Kernel, task: Task, shapes: list[dict[str, int]], found:
     return answer
 
 
-@pytest.mark.parametrize("seed", sorted(BUGS))
+@pytest.mark.parametrize("seed", first(sorted(BUGS), 3))
 def test_examples_agree_at_every_shape(seed: str):
     """Sizes of one, odd ones and powers of two are other specialisations, with other branches and loops."""
     kernel, task = seed_kernel(seed), task_of(seed)
