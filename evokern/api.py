@@ -45,8 +45,11 @@ def evolve(
     return Archive(path)
 
 
-def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] | None = None) -> Evaluation:
+def check(kernel: str | Path, target: str | Path, settings: Mapping[str, object] | None = None) -> Evaluation:
     """Judges one kernel file for a task at champion fidelity, as `evokern check` does.
+
+    Args:
+        target: a task file, or FILE.py or FILE.py:NAME, PyTorch code that gives its own example inputs.
 
     Raises:
         EvokernError: the task or the machine can't be worked with. A kernel that fails is in the answer.
@@ -55,10 +58,11 @@ def check(kernel: str | Path, task: str | Path, settings: Mapping[str, object] |
         UserWarning: the task's seed does not work, so that it is no baseline.
     """
     from evokern.evaluation.client import Judge
+    from evokern.frontends.reading import loaded_for
     from evokern.outcome import Fidelity
-    from evokern.settings import load_for, read_kernel
+    from evokern.settings import read_kernel
 
-    loaded = load_for(Path(kernel), Path(task), settings or {})
+    loaded = loaded_for(Path(kernel), str(target), (), settings or {})
     subject = read_kernel(Path(kernel), loaded)
     if (refusal := refused(subject, loaded)) is not None:
         return refusal

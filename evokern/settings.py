@@ -281,15 +281,6 @@ def choose_backend(wanted: str, seeds: Sequence[str]) -> tuple[str, str]:
     return languages[0], f"the task has seeds for {languages[0]} only"
 
 
-def load_for(kernel: Path, file: Path, overrides: Mapping[str, object]) -> Settings:
-    """As `load`, with the backend of a kernel file's suffix, unless `overrides` name another.
-
-    Raises:
-        EvokernError: as `load`.
-    """
-    return load(file, {"backend": language_of(kernel.name, AUTO), **overrides})
-
-
 def read_kernel(file: Path, settings: Settings) -> Kernel:
     """The kernel in `file`, in the language of the settings' backend.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from evokern.cli.overrides import given, overriding
+from evokern.cli.overrides import INPUTS, given, overriding
 
 if TYPE_CHECKING:
     from evokern.evaluation.messages import Baseline
@@ -15,24 +15,27 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("kernel", type=click.Path(path_type=Path))
-@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("target")
+@INPUTS
 @overriding("threads", "cache", "trust_kernels", "backend")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, raw samples included.")
-def check(kernel: Path, task: Path, as_json: bool, **options: object) -> None:
+def check(kernel: Path, target: str, inputs: tuple[str, ...], as_json: bool, **options: object) -> None:
     """Judge one kernel file: the honest benchmark.
 
-    KERNEL is judged for TASK, a YAML file, as thoroughly as the champion of a search. Prints the verdict with
-    its evidence, the errors in units of the reference's own error, and for each shape the latency and the
-    speed-up over eager and compiled PyTorch, with 95 % intervals and the noise floor. Exit code 1 when the
-    kernel does not pass; 3 when it is right and the machine is too busy to say how fast it is.
+    KERNEL is judged as thoroughly as the champion of a search, for TARGET: a task file, or FILE.py or FILE.py:NAME,
+    a PyTorch function or module. Prints the verdict with its evidence, the errors in units of the reference's own
+    error, and for each shape the latency and the speed-up over eager and compiled PyTorch, with 95 % intervals and
+    the noise floor. Exit code 1 when the kernel does not pass; 3 when it is right and the machine is too busy to
+    say how fast it is.
     """
     from evokern.api import refused
     from evokern.evaluation.client import Judge
+    from evokern.frontends.reading import loaded_for
     from evokern.outcome import Fidelity, Status
     from evokern.report import baselines, benchmark
-    from evokern.settings import load_for, read_kernel
+    from evokern.settings import read_kernel
 
-    settings = load_for(kernel, task, given(**options))
+    settings = loaded_for(kernel, target, inputs, given(**options))
     subject = read_kernel(kernel, settings)
     evaluation = refused(subject, settings)
     rivals: tuple[Baseline, ...] = ()

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from evokern.cli.overrides import INPUTS
+
 
 @click.command()
 @click.argument("target")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Folder to write into.")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=TYPE", help="An example input: x=float32[64,256], n=7.")
+@INPUTS
 @click.option("--backward", is_flag=True, help="Make a task of the gradients.")
 def init(target: str, out: Path, inputs: tuple[str, ...], backward: bool) -> None:
     """Make a task of a PyTorch function or module.

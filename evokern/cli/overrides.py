@@ -87,6 +87,11 @@ def overriding(*names: str) -> Callable[[Verb], Verb]:
     return decorate
 
 
+INPUTS = click.option(
+    "--input", "inputs", multiple=True, metavar="NAME=TYPE", help="An example input: x=float32[64,256], n=7."
+)
+"""Gives a verb the example inputs of a target that is PyTorch code."""
+
 trusting = click.option(
     "--trust-archive",
     is_flag=True,

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from evokern.cli.overrides import given, overriding
+from evokern.cli.overrides import INPUTS, given, overriding
 from evokern.cli.watch import SEARCHING, loudness, watch
 
 
 @click.command()
 @click.argument("target")
-@click.option("--input", "inputs", multiple=True, metavar="NAME=TYPE", help="An example input: x=float32[64,256], n=7.")
+@INPUTS
 @click.option(
     "--archive",
     type=click.Path(path_type=Path, dir_okay=False),

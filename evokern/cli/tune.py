@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from evokern.cli.overrides import given, overriding
+from evokern.cli.overrides import INPUTS, given, overriding
 from evokern.cli.watch import loudness, watch
 from evokern.errors import EvokernError
 
 
 @click.command()
 @click.argument("kernel", type=click.Path(path_type=Path))
-@click.argument("task", type=click.Path(path_type=Path))
+@click.argument("target")
+@INPUTS
 @click.option("--trials", type=click.IntRange(min=1), default=128, show_default=True, help="Points to try at most.")
 @click.option(
     "--archive",
@@ -23,23 +24,32 @@ from evokern.errors import EvokernError
 @overriding("sampler", "offspring", "seed", "time_s", "device_s", "threads", "cache", "trust_kernels", "backend")
 @loudness
 def tune(
-    kernel: Path, task: Path, trials: int, archive: Path | None, quiet: bool, verbose: bool, **options: object
+    kernel: Path,
+    target: str,
+    inputs: tuple[str, ...],
+    trials: int,
+    archive: Path | None,
+    quiet: bool,
+    verbose: bool,
+    **options: object,
 ) -> None:
     """Tune the parameters that a kernel file declares.
 
-    Tries legal points of KERNEL for TASK, a YAML file: a few dozen that suit the hardware first, then those that
-    Optuna expects most of. Each is judged for correctness and speed as any kernel of a search; what looks best is
-    confirmed against what leads. Prints the point that is best for all timed shapes, and those that are better at
-    one; `evokern show ID --source` prints the kernel at its point. `evokern resume` goes on.
+    TARGET is a task file, or FILE.py or FILE.py:NAME, a PyTorch function or module. Tries legal points of KERNEL: a
+    few dozen that suit the hardware first, then those that Optuna expects most of. Each is judged for correctness
+    and speed as any kernel of a search; what looks best is confirmed against what leads. Prints the point that is
+    best for all timed shapes, and those that are better at one; `evokern show ID --source` prints the kernel at its
+    point. `evokern resume` goes on.
     """
     from evokern import machine, registry
+    from evokern.frontends.reading import loaded_for
     from evokern.report import tuning
     from evokern.search import begin
-    from evokern.settings import load_for, read_kernel
+    from evokern.settings import read_kernel
     from evokern.space import legal_points, misdeclared
 
     alone = {"search.operators": ["tune"], "search.islands": 1}
-    settings = load_for(kernel, task, given(**options) | alone)
+    settings = loaded_for(kernel, target, inputs, given(**options) | alone)
     subject = read_kernel(kernel, settings)
     if (evidence := misdeclared(subject, settings.task)) is not None:
         raise EvokernError(f"{kernel}:{evidence.reason}")

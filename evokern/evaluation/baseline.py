@@ -17,6 +17,8 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -34,6 +36,8 @@ from evokern.task import Precision, Shape, Task, shape_label
 
 KINDS = ("eager", "compile")
 IMPORT_TIMEOUT_NS = 120_000_000_000
+REMEMBERED_S = 86_400.0
+"""How long a time-out of `torch.compile` is remembered."""
 WARM_UP_S, SETTLED_CALLS, FEW_FAULTS = 2.0, 8, 64
 """A baseline is warm after so many calls with so few page faults, or after so long."""
 
@@ -62,7 +66,11 @@ def start(kind: str, task: Task, board: Board, threads: int, cores: Sequence[int
 
 
 class CompileNotes:
-    """Where `torch.compile` did not work out, and why; a time-out is remembered on this machine, so as to wait once."""
+    """Where `torch.compile` did not work out, and why.
+
+    A time-out is remembered on this machine for a day, so that not every search waits for it: the machine may have been
+    busy, and is asked again another day.
+    """
 
     def __init__(self, kind: str, rig: Rig, task: Task, cap_s: float) -> None:
         self._key, self._cap_s = (kind, rig.name, task.hash, version("torch"), rig.threads, cap_s), cap_s
@@ -70,8 +78,15 @@ class CompileNotes:
 
     def recall(self, shape: Shape) -> str | None:
         """Why there is no compiled baseline at `shape`; None when there is one, or when nobody tried."""
-        path = self._path(shape)
-        return self._here.get(shape_label(shape)) or (path.read_text() if path.exists() else None)
+        if said := self._here.get(shape_label(shape)):
+            return said
+        with suppress(OSError):
+            path = self._path(shape)
+            since = path.stat().st_mtime
+            if time.time() - since < REMEMBERED_S:
+                day = datetime.fromtimestamp(since).astimezone()
+                return f"{path.read_text()} (remembered since {day:%Y-%m-%d %H:%M}; tried again after a day)"
+        return None
 
     def remember(self, shape: Shape, fall: Fallen) -> None:
         """Notes what became of the process that compiled for `shape`."""
@@ -85,6 +100,7 @@ class CompileNotes:
         path = self._path(shape)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"did not finish within {self._cap_s:g} s")
+        self._here[shape_label(shape)] = path.read_text()
 
     def _path(self, shape: Shape) -> Path:
         text = json.dumps([*self._key, shape])

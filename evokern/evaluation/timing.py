@@ -21,7 +21,7 @@ LEAST_PAIRS = 6
 LONG_CALL_NS, FEW_PAIRS = 20_000_000, 3
 """Longer calls tell much each: fewer pairs will do, and none only to warm up, since whatever the first costs is lost
 in it."""
-CLEARLY_SLOW = ((2, 0.2), (4, 0.5))
+CLEARLY_SLOW = ((3, 0.2), (4, 0.5))
 """(pairs, ratio): that many pairs below that ratio end a screen. One never does: a neighbour can hold up a window."""
 HOPELESS = 0.125
 """Ratio below which the pair that only warms up counts as well."""

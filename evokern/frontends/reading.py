@@ -15,7 +15,7 @@ from evokern.frontends import writing
 from evokern.frontends.found import Found
 from evokern.frontends.naming import identifier
 from evokern.frontends.target import Target, is_python, parse
-from evokern.settings import Settings, load
+from evokern.settings import AUTO, Settings, language_of, load
 
 TIMEOUT_S = 600
 
@@ -78,6 +78,15 @@ def loaded(text: str, inputs: tuple[str, ...], overrides: Mapping[str, object]) 
         return load(Path(text), overrides)
     with tempfile.TemporaryDirectory() as folder:
         return load(write(parse(text), Path(folder), read_inputs(inputs))[0], overrides)
+
+
+def loaded_for(kernel: Path, text: str, inputs: tuple[str, ...], overrides: Mapping[str, object]) -> Settings:
+    """As `loaded`, with the backend of a kernel file's suffix, unless `overrides` name another.
+
+    Raises:
+        EvokernError: as `loaded`.
+    """
+    return loaded(text, inputs, {"backend": language_of(kernel.name, AUTO), **overrides})
 
 
 def read_inputs(given: tuple[str, ...]) -> dict[str, str]:

@@ -1,17 +1,22 @@
 """What the judge makes of the corpus: honest kernels that it refused, wrong ones that it passed.
 
-    python -m tests.benchmarks.corpus                      # every task
-    python -m tests.benchmarks.corpus hpc_axpy rmsnorm     # those named
+    python -m tests.benchmarks.corpus corpus.jsonl                      # every task
+    python -m tests.benchmarks.corpus corpus.jsonl hpc_axpy rmsnorm     # those named
 
-Exit code 1 when there is any mistake: an honest kernel that did not pass, a wrong one that was not refused.
+A row a task is appended as soon as its kernels are judged; tasks that have a row are not judged again, so that the
+benchmark goes on where it stopped. Exit code 1 when there is any mistake: an honest kernel that did not pass, a wrong
+one that was not refused.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
@@ -61,32 +66,46 @@ def judged(task: Specimens) -> Iterator[Finding]:
             yield Finding(specimen, judge.evaluate(specimen.kernel, Fidelity.SCREEN))
 
 
-def main(names: list[str]) -> int:
-    """Prints the tables; the exit code."""
-    findings: list[Finding] = []
-    broken: list[str] = []
+def main(file: Path, names: list[str]) -> int:
+    """Judges what has no row in `file` yet, and prints the tables; the exit code."""
     for name in names or tasks():
-        try:
-            found = list(judged(specimens(name)))
-        except EvokernError as error:
-            broken.append(f"{name}: {error}")
-            print(f"{name:24}could not be judged", flush=True)
-            continue
-        findings += found
-        print(f"{name:24}{_score(found)}", flush=True)
-    print(f"{'all':24}{_score(findings)}\n")
-    for kind in sorted({finding.kind for finding in findings} - {""}):
-        of_kind = [finding for finding in findings if finding.kind == kind]
-        endings = ", ".join(f"{ending} {count}" for ending, count in Counter(f.ending for f in of_kind).most_common())
-        print(f"{kind:24}{sum(f.right for f in of_kind):4}/{len(of_kind):<4} {endings}")
-    mistakes = [_mistake(finding) for finding in findings if not finding.right]
+        if name not in _rows(file):
+            row = _row(name)
+            with file.open("a") as table:
+                table.write(json.dumps(row) + "\n")
+            print(f"{name:24}{row['broken'] or _score([row])}", flush=True)
+    rows = [row for name, row in _rows(file).items() if name in (names or tasks())]
+    print(f"{'all':24}{_score(rows)}\n")
+    for kind in sorted({kind for row in rows for kind, *_ in row["judged"]} - {""}):
+        of_kind = [(ending, right) for row in rows for own, ending, right in row["judged"] if own == kind]
+        endings = ", ".join(f"{ending} {n}" for ending, n in Counter(ending for ending, _ in of_kind).most_common())
+        print(f"{kind:24}{sum(right for _, right in of_kind):4}/{len(of_kind):<4} {endings}")
+    mistakes = [mistake for row in rows for mistake in row["mistakes"]]
+    broken = [f"{row['task']}: {row['broken']}" for row in rows if row["broken"]]
     print("", *mistakes, *broken, f"{len(mistakes)} mistakes, {len(broken)} tasks that could not be judged", sep="\n")
     return 1 if mistakes or broken else 0
 
 
-def _score(findings: list[Finding]) -> str:
-    honest = [finding.right for finding in findings if not finding.kind]
-    wrong = [finding.right for finding in findings if finding.kind]
+def _row(name: str) -> dict[str, Any]:
+    """What became of the kernels of a task, each as its kind, its ending, and whether that is right."""
+    try:
+        found = list(judged(specimens(name)))
+    except EvokernError as error:
+        return {"task": name, "judged": [], "mistakes": [], "broken": str(error)}
+    verdicts = [(finding.kind, finding.ending, finding.right) for finding in found]
+    mistakes = [_mistake(finding) for finding in found if not finding.right]
+    return {"task": name, "judged": verdicts, "mistakes": mistakes, "broken": ""}
+
+
+def _rows(file: Path) -> dict[str, dict[str, Any]]:
+    """Those that are there, by task."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {row["task"]: row for row in map(json.loads, lines)}
+
+
+def _score(rows: list[dict[str, Any]]) -> str:
+    honest = [right for row in rows for kind, _, right in row["judged"] if not kind]
+    wrong = [right for row in rows for kind, _, right in row["judged"] if kind]
     return f"honest passed {sum(honest):4}/{len(honest):<4} wrong refused {sum(wrong):4}/{len(wrong):<4}"
 
 
@@ -107,4 +126,4 @@ def _told(evidence: Evidence) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -168,7 +168,7 @@ def test_the_baselines_say_when_torch_compile_did_not_finish(judge: Judge) -> No
     assert eager.name == "eager"
     assert eager.latency_ns is not None
     assert compiled.latency_ns is None
-    assert compiled.note == "did not finish within 0.2 s"
+    assert compiled.note.startswith("did not finish within 0.2 s")
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,8 @@ def test_the_noise_floor_covers_a_bias_of_identical_code() -> None:
 
 
 def test_only_what_all_pairs_call_slow_is_clearly_slow() -> None:
-    assert Pairs((10.0, 10.0), (1.0, 1.5)).clearly_slow
+    assert Pairs((10.0,) * 3, (1.0, 1.5, 0.5)).clearly_slow
     assert Pairs((10.0,) * 4, (4.0,) * 4).clearly_slow
     assert not Pairs((10.0,) * 4, (4.0, 4.0, 4.0, 6.0)).clearly_slow
-    assert not Pairs((10.0,), (0.1,)).clearly_slow, "a neighbour can hold up one window"
+    assert not Pairs((10.0,) * 2, (0.1,) * 2).clearly_slow, "a neighbour can hold up one window"
     assert not Pairs().clearly_slow
