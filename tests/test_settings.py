@@ -10,8 +10,9 @@ import pytest
 
 from evokern import machine
 from evokern.errors import EvokernError
+from evokern.frontends.reading import loaded_for
 from evokern.outcome import Cache
-from evokern.settings import ModelSettings, Settings, choose_backend, json_schema, load, load_for
+from evokern.settings import ModelSettings, Settings, choose_backend, json_schema, load
 from evokern.task import Compare, DType, Precision, Scalar, Tensor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -336,10 +337,10 @@ def test_auto_takes_triton_where_a_gpu_and_a_seed_are(monkeypatch):
 
 def test_a_kernel_file_s_suffix_chooses_the_backend(write):
     path = write()
-    assert load_for(Path("scale_triton.py"), path, {}).backend == "triton"
-    assert load_for(Path("scale.cu"), path, {}).backend == "cuda"
-    assert load_for(Path("scale_triton.py"), path, {"backend": "cpp"}).backend == "cpp"
-    assert load_for(Path("scale.kernel"), path, {}).backend == "cpp"
+    assert loaded_for(Path("scale_triton.py"), str(path), (), {}).backend == "triton"
+    assert loaded_for(Path("scale.cu"), str(path), (), {}).backend == "cuda"
+    assert loaded_for(Path("scale_triton.py"), str(path), (), {"backend": "cpp"}).backend == "cpp"
+    assert loaded_for(Path("scale.kernel"), str(path), (), {}).backend == "cpp"
 
 
 def test_the_schema_describes_the_file():

@@ -23,6 +23,7 @@ from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
 from evokern.settings import EvaluationSettings
 from evokern.task import DType, Scalar, Task, Tensor
+from tests.thorough import first
 
 REFERENCE = """
 import os
@@ -319,10 +320,12 @@ def test_a_wrong_yardstick_is_an_error_that_names_the_shape() -> None:
 
 @pytest.mark.parametrize(
     ("seed", "says"),
-    [
-        (edited("* weight[n]", ""), "wrong at M="),
-        (HONEST.replace("squares +=", "squarse +="), "does not compile"),
-    ],
+    first(
+        [
+            (edited("* weight[n]", ""), "wrong at M="),
+            (HONEST.replace("squares +=", "squarse +="), "does not compile"),
+        ]
+    ),
 )
 def test_who_asks_about_one_kernel_is_told_of_a_broken_yardstick_and_gets_an_answer(seed: str, says: str) -> None:
     settings = replace_settings(threads=1, cache=Cache.HOT)

@@ -15,6 +15,7 @@ from evokern.outcome import Cache, Fidelity, Status
 from evokern.redteam.suite import TASK, honest
 from evokern.redteam.team import SETTINGS
 from evokern.task import DType, Task, Tensor
+from tests.thorough import first
 
 
 def test_only_what_cannot_be_in_a_cache_must_be_moved():
@@ -46,7 +47,9 @@ def test_more_readers_than_the_buffer_has_room_for_read_all_the_same():
     assert bindings.read_bandwidth(1 << 20, [0] * 3, 1_000_000) > 1e8
 
 
-@pytest.mark.parametrize(("flattered", "status"), [(0, Status.PASSED), (1, Status.PASSED), (9, Status.CHEATED)])
+@pytest.mark.parametrize(
+    ("flattered", "status"), first([(1, Status.PASSED), (9, Status.CHEATED), (0, Status.PASSED)], 2)
+)
 def test_what_is_faster_than_memory_is_measured_again_before_it_is_refused(
     monkeypatch: pytest.MonkeyPatch, flattered: int, status: Status
 ):

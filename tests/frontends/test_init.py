@@ -11,6 +11,7 @@ from evokern.errors import EvokernError
 from evokern.evaluation import inputs, reference
 from evokern.frontends.reading import loaded, trace, write
 from evokern.frontends.target import candidates, is_python, parse
+from tests.thorough import first
 
 MODULE = """\
 import torch
@@ -77,12 +78,15 @@ def test_run_on_the_code_and_on_what_init_wrote_is_the_same_task(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [
-        ("return torch.nn.functional.dropout(x, 0.5)", "draws random numbers"),
-        ("return x.nonzero()", "depends on values"),
-        ("x.mul_(2)\n    return x", "in place"),
-        ("return x @ x.sum()", "code.py:5: "),
-    ],
+    first(
+        [
+            ("return torch.nn.functional.dropout(x, 0.5)", "draws random numbers"),
+            ("return x @ x.sum()", "code.py:5: "),
+            ("return x.nonzero()", "depends on values"),
+            ("x.mul_(2)\n    return x", "in place"),
+        ],
+        2,
+    ),
 )
 def test_what_is_no_task_is_refused_with_the_line(tmp_path: Path, body: str, said: str):
     target = _written(tmp_path, f"import torch\n\n\ndef f(x):\n    {body}\n")

@@ -23,6 +23,7 @@ from evokern.history import Archive
 from evokern.settings import load
 from tests.server.server import ModelServer
 from tests.server.synthetic import Synthetic
+from tests.thorough import first
 
 pytestmark = pytest.mark.skipif(not Path("/proc/thread-self/children").exists(), reason="needs Linux's /proc")
 
@@ -101,7 +102,7 @@ def triton_kernel(messages: Sequence[dict[str, str]]) -> str:
     return f"Name: warps\n\n```python\n{seed.replace('num_warps=4', f'num_warps={warps}')}```\n"
 
 
-@pytest.mark.parametrize("backend", SEEN)
+@pytest.mark.parametrize("backend", first(sorted(SEEN, reverse=True)))
 def test_no_process_of_a_search_but_its_engine_holds_the_key(
     backend: str, model_server: Callable[..., ModelServer], tmp_path: Path
 ) -> None:

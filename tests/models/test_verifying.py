@@ -67,7 +67,7 @@ def trust(candidates: Sequence[Candidate]) -> Trust:
     return found
 
 
-@pytest.mark.parametrize(("accuracy", "mode"), first([(0.8, Mode.ON), (0.5, Mode.OFF), (0.6, Mode.ON)], 2))
+@pytest.mark.parametrize(("accuracy", "mode"), first([(0.8, Mode.ON), (0.5, Mode.OFF), (0.6, Mode.ON)]))
 def test_after_200_verdicts_the_estimates_are_right_and_who_guesses_is_off(
     model_server: Serve, tmp_path: Path, accuracy: float, mode: Mode
 ):

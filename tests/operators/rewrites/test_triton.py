@@ -21,6 +21,7 @@ from evokern.protocols import Rewrite
 from evokern.registry import discover
 from evokern.settings import load
 from evokern.task import DType, Precision, Task
+from tests.thorough import first
 
 ROOT = Path(__file__).parents[3]
 REWRITES: dict[str, Rewrite] = {name: plugin() for name, plugin in discover("operators.rewrites.triton").items()}
@@ -72,28 +73,23 @@ def applied(kernel: Kernel, name: str, step: Step) -> tuple[tuple[Step, ...], Ke
     return (step,), after or kernel  # the choice may be what stands there already
 
 
-@pytest.fixture(scope="module")
-def interpreted() -> dict[str, list[tuple[tuple[Step, ...], Kernel, float | str]]]:
-    """Seed → steps, rewritten kernel, and how far it is from the reference; all by one other process."""
-    found = {name: list(chains(name)) for name in SEEDS}
-    files = {name: str(ROOT / f"examples/{name}.yaml") for name in SEEDS}
+def interpreted(name: str) -> list[tuple[tuple[Step, ...], Kernel, float | str]]:
+    """Steps, rewritten kernel, and how far it is from the reference; all of a seed by one other process."""
+    found = list(chains(name))
+    file = str(ROOT / f"examples/{name}.yaml")
     done = subprocess.run(
         [sys.executable, ROOT / "tests/operators/run_triton.py"],
-        input=json.dumps({files[name]: [kernel.source for _, kernel in found[name]] for name in SEEDS}),
+        input=json.dumps({file: [kernel.source for _, kernel in found]}),
         capture_output=True,
         text=True,
         check=True,
     )
-    answers = json.loads(done.stdout)
-    return {
-        name: [(*made, answer) for made, answer in zip(found[name], answers[files[name]], strict=True)]
-        for name in SEEDS
-    }
+    return [(*made, answer) for made, answer in zip(found, json.loads(done.stdout)[file], strict=True)]
 
 
-@pytest.mark.parametrize("name", SEEDS)
-def test_rewritten_kernels_compute_the_same(name: str, interpreted):
-    for steps, kernel, difference in interpreted[name]:
+@pytest.mark.parametrize("name", first(SEEDS, 3))
+def test_rewritten_kernels_compute_the_same(name: str):
+    for steps, kernel, difference in interpreted(name):
         assert not isinstance(read_kernel(kernel, task(name)), Evidence), f"{steps}\n{kernel.source}"
         assert isinstance(difference, float), f"{difference}\n{steps}\n{kernel.source}"
         assert difference < TOLERANCES[task(name).returns[0].dtype], f"{steps}\n{kernel.source}"
