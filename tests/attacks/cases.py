@@ -12,9 +12,10 @@ from pathlib import Path
 
 from evokern.api import refused
 from evokern.evaluation.client import Judge
+from evokern.frontends.reading import loaded_for
 from evokern.kernel import Kernel
 from evokern.outcome import HOLDER, Evaluation, Fidelity, Measurement, Status
-from evokern.settings import Settings, load_for, read_kernel
+from evokern.settings import Settings, read_kernel
 
 FOLDER = Path(__file__).parent
 EXAMPLES = FOLDER.parents[1] / "examples"
@@ -157,7 +158,7 @@ def face(case: Case, fidelity: Fidelity) -> Outcome:
     Raises:
         EvokernError: the machine cannot be worked with, or the attack brought the judge down.
     """
-    settings = load_for(FOLDER / case.kernel, case.task, dict(case.settings))
+    settings = loaded_for(FOLDER / case.kernel, str(case.task), (), dict(case.settings))
     with _judge(settings) as judge:
         if case.role == "candidate":
             return _as_candidate(case, settings, judge, fidelity)

@@ -23,9 +23,10 @@ from statistics import median
 from typing import NamedTuple
 
 from evokern.evaluation.client import Judge
+from evokern.frontends.reading import loaded_for
 from evokern.outcome import Fidelity, Status
 from evokern.report import figures
-from evokern.settings import load_for, read_kernel
+from evokern.settings import read_kernel
 from tests.benchmarks.reproduce import loaded
 
 HERE = Path(__file__).parent
@@ -74,7 +75,7 @@ def rows(table: Path) -> Iterator[Row]:
 def judged(name: str, busy: int) -> list[str]:
     """The cells that a judge adds to a row."""
     kernel, task = KERNELS[name]
-    settings = load_for(kernel, task, {})
+    settings = loaded_for(kernel, str(task), (), {})
     with (
         loaded(busy),
         Judge(settings.task, settings.evaluation, settings.seeds[0] if settings.seeds else None) as judge,
