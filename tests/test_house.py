@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -249,3 +250,13 @@ def test_each_verb_explains_itself_and_its_options(verb: str):
         for parameter in cli.commands[verb].params
         if parameter.param_type_name == "option"
     )
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "tests" / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_a_benchmark_is_as_new_as_what_it_measures(file: Path):
+    """Each name that it imports is there: nobody runs most of them for months."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("evokern", "tests")):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
