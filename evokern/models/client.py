@@ -211,9 +211,13 @@ class Client:
                 await asyncio.wait({asking}, timeout=left_s)
         finally:
             if not asking.done():
+                wire.is_given_up = True
                 asking.cancel()
                 await asyncio.gather(asking, return_exceptions=True)
         error = asking.exception()
+        if error is not None:  # litellm stops at the first piece that it can't read
+            with suppress(Exception):
+                await asyncio.wait_for(wire.read_rest(), patience_s)
         said = _said(wire, None if error else asking.result())
         if said is None:
             raise error or LostAnswer(f"expected an answer, got {_beginning(wire)}")

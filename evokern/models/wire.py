@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -29,16 +29,27 @@ class Wire:
         """Whether the answer was read to its end."""
         self.touched_s = time.monotonic()
         """When the last byte came, by `time.monotonic`."""
+        self.is_given_up = False
+        """Nobody waits for the rest any more."""
+        self._source: _Copied | None = None
 
     @property
     def is_whole(self) -> bool:
         """Whether all of an answer came; readers of streams stop at the mark of their end."""
         return self.is_ended or b"data: [DONE]" in self.body[-200:]
 
-    def begin(self, status: int) -> None:
+    def begin(self, status: int, source: _Copied) -> None:
         """An answer begins."""
-        self.status, self.is_ended, self.touched_s = status, False, time.monotonic()
+        self.status, self.is_ended, self.touched_s, self._source = status, False, time.monotonic(), source
         self.body.clear()
+
+    async def read_rest(self) -> None:
+        """Reads what is left of an answer that a library stopped reading: it is paid for to its end.
+
+        Raises whatever reading raises.
+        """
+        if self._source is not None and not self.is_whole:
+            await self._source.read_rest()
 
     def take(self, chunk: bytes) -> None:
         """A part of it came."""
@@ -62,18 +73,29 @@ def listening() -> Iterator[Wire]:
 
 
 class _Copied(httpx.AsyncByteStream):
-    """A body that is copied while it is read."""
+    """A body that is copied while it is read, and read to its end before it is closed, unless it was given up."""
 
     def __init__(self, stream: Any, wire: Wire) -> None:
-        self._stream, self._wire = stream, wire
+        self._stream, self._chunks, self._wire = stream, stream.__aiter__(), wire
+        self._is_closed = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._stream:
+        async for chunk in self._chunks:
             self._wire.take(chunk)
             yield chunk
         self._wire.is_ended = True
 
+    async def read_rest(self) -> None:
+        if not self._is_closed:
+            async for chunk in self._chunks:
+                self._wire.take(chunk)
+            self._wire.is_ended = True
+
     async def aclose(self) -> None:
+        if not self._wire.is_given_up and not self._wire.is_whole:
+            with suppress(Exception):  # it was dropped, which the wire tells
+                await self.read_rest()
+        self._is_closed = True
         await self._stream.aclose()
 
 
@@ -91,8 +113,9 @@ def install() -> None:
             return await original(self, request, stream=stream, **options)
         request.headers["Accept-Encoding"] = "identity"
         response = await original(self, request, stream=True, **options)
-        wire.begin(response.status_code)
-        response.stream = _Copied(response.stream, wire)
+        copied = _Copied(response.stream, wire)
+        wire.begin(response.status_code, copied)
+        response.stream = copied
         if not stream:
             try:
                 await response.aread()

@@ -216,6 +216,15 @@ def test_an_answer_without_content_is_one_request_whose_usage_is_booked(
     assert answer.lost == 0
 
 
+@pytest.mark.parametrize("provider", ["openai", "hosted_vllm"])
+def test_a_stream_that_litellm_stops_reading_is_read_to_its_end(client, model_server: Serve, provider: str) -> None:
+    server = model_server(lambda messages: "a b c", Mischief(rejected=1.0), drip_s=0.2)
+    answer = client.call(model(server, name=f"{provider}/dripping", usd_per_million_in=1.0), PROMPT)
+    assert (answer.finish, answer.lost) == (Finish.EMPTY, 0)
+    assert answer.completion_tokens == server.completion_tokens > 0
+    assert len(server.requests) == answer.attempts == 1
+
+
 @pytest.mark.parametrize("streaming", STREAMING)
 def test_an_answer_comes_whole_whether_its_server_streams_or_not(client, model_server: Serve, streaming: str) -> None:
     said = "a kernel of many words, and an umlaut: ü\n" * 30
