@@ -24,6 +24,8 @@ check: $(DEVELOPING)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) -e .
+	@# From the folder that a clone called evokern lies in, `import evokern` would find the clone and not the package.
+	$(VENV)/bin/python -c "import site; open(site.getsitepackages()[0] + '/evokern-checkout.pth', 'w').write('$(CURDIR)\n')"
 	touch $@
 
 $(DEVELOPING): $(INSTALLED)

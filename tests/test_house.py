@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import site
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,3 +261,16 @@ def test_a_benchmark_is_as_new_as_what_it_measures(file: Path):
             module = importlib.import_module(str(node.module))
             for alias in node.names:
                 assert hasattr(module, alias.name) or importlib.import_module(f"{node.module}.{alias.name}")
+
+
+@pytest.mark.skipif(
+    not any(Path(folder, "evokern-checkout.pth").exists() for folder in site.getsitepackages()),
+    reason="not installed by make",
+)
+def test_beside_a_clone_the_package_is_imported_and_not_the_clone(tmp_path: Path):
+    (tmp_path / "evokern").symlink_to(ROOT)
+    done = subprocess.run(
+        [sys.executable, "-c", "import evokern; evokern.evolve, evokern.check"],
+        cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
