@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evokern import confinement, machine
+from evokern import cached, confinement, machine
 from evokern.errors import EvokernError
 from evokern.outcome import Evidence
 
@@ -337,6 +337,7 @@ def _made(folder: Path) -> Path:
         with suppress(OSError):
             if time.time() - left.stat().st_mtime > 3600:
                 shutil.rmtree(left)
+    cached.prune(cached.limit())
     return folder
 
 

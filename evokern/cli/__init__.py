@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from evokern.cli.cache import cache
 from evokern.cli.check import check
 from evokern.cli.diff import diff
 from evokern.cli.doctor import doctor
@@ -60,6 +61,7 @@ _VERBS = (
     insights,
     models,
     verifiers,
+    cache,
     doctor,
     redteam,
     schema,

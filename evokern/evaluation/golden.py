@@ -317,7 +317,7 @@ def _in_float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-class _Widen(Seeing):
+class _Widen(Seeing):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is torch.ops.aten.view.dtype:  # bits that become a float are wide from then on
             bits = func(*args)
