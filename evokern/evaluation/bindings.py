@@ -62,6 +62,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     ),
     "evokern_gather": (None, [_INT, _COUNT]),
     "evokern_read_bandwidth": (ctypes.c_double, [_COUNT, ctypes.POINTER(_INT), _INT, _COUNT]),
+    "evokern_cached_bandwidth": (ctypes.c_double, [_COUNT]),
     "evokern_pace": (None, [ctypes.POINTER(_INT), _INT, ctypes.POINTER(ctypes.c_double)]),
     "evokern_await": (None, [_ADDRESS, _TURN]),
 }
@@ -161,6 +162,11 @@ def read_bandwidth(size: int, cores: Sequence[int], least_ns: int) -> float:
     """Bytes/s at which threads on `cores` together read a buffer of `size` bytes, at best; 0 without memory for it."""
     places = (_INT * len(cores))(*cores)
     return float(library().evokern_read_bandwidth(size, places, len(cores), least_ns))
+
+
+def cached_bandwidth(least_ns: int) -> float:
+    """Bytes/s at which one core reads what its nearest cache holds, at best of about `least_ns`."""
+    return float(library().evokern_cached_bandwidth(least_ns))
 
 
 def pace(cores: Sequence[int]) -> tuple[float, ...]:

@@ -126,6 +126,9 @@ class CpuRig:
         size = min(MOST_BUFFER_BYTES, max(LEAST_BUFFER_BYTES, BUFFER_CACHES * self.cached_bytes))
         return bindings.read_bandwidth(size, self.cores, SWEEPS_NS)
 
+    def cached_bandwidth(self) -> float:
+        return len(self.cores) * bindings.cached_bandwidth(SWEEPS_NS // 4)
+
     def alike(self, shape: Shape, work: float) -> Artefact | None:
         made = self.artefact(alike.kernel(self.task, self._backend.signature(self.task), shape, work))
         return None if isinstance(made, Evidence) else made

@@ -173,6 +173,10 @@ class Rig(Protocol):
         """Bytes/s at which memory can be read now, at best."""
         ...
 
+    def cached_bandwidth(self) -> float:
+        """Bytes/s at which all cores together read what their nearest caches hold, at best; 0 where nobody knows."""
+        ...
+
     def close(self) -> None:
         """Ends processes of its own."""
         ...

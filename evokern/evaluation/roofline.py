@@ -1,6 +1,7 @@
 """The physical limit: no kernel is done before the memory can have delivered what the result depends on.
 
-An input counts only if single elements of it, drawn at random, each change the reference's outputs at that very shape:
+Where caches are hot, the nearest cache is the memory: what a core has not read it can't have computed with. An input
+counts only if single elements of it, drawn at random, each change the reference's outputs at that very shape:
 a gather, a mask or a router may leave most of an input unread. What is or may end in a cache does not count.
 """
 
@@ -19,6 +20,8 @@ from evokern.task import Shape, Task, Tensor, shape_label
 
 SLACK = 0.8
 """Of the time that the measured bandwidth allows, whose measurements in a row differed by 8 %."""
+HOT_SLACK = 0.4
+"""The same, of the nearest caches' bandwidth: wider loads than the measurement's may be twice as fast."""
 BUFFER_CACHES, LEAST_BUFFER_BYTES, MOST_BUFFER_BYTES = 4, 128 << 20, 1 << 30
 PROBES = 24
 """Elements of each input. One that matters in 80 % of its places, which `SLACK` forgives, passes 1 time in 200."""
@@ -38,6 +41,10 @@ class Memory(Protocol):
         """Bytes/s at which memory can be read now, at best."""
         ...
 
+    def cached_bandwidth(self) -> float:
+        """Bytes/s at which the nearest caches can be read, at best; 0 where nobody knows."""
+        ...
+
 
 class Roofline:
     """What the machine can read in a second, and what a task's kernels must at least read."""
@@ -46,12 +53,14 @@ class Roofline:
         """Measures the bandwidth of `memory`."""
         self._task, self._cache, self._memory = task, cache, memory
         self._read: dict[str, tuple[Tensor, ...]] = {}
-        self.bandwidth = 0.0
+        self.bandwidth = self.cached_bandwidth = 0.0
         self.measure()
 
     def measure(self) -> None:
         """Measures once more; the best of all measurements counts, since other load can only lower one."""
         self.bandwidth = max(self.bandwidth, self._memory.read_bandwidth())
+        if self._cache is Cache.HOT:
+            self.cached_bandwidth = max(self.cached_bandwidth, self._memory.cached_bandwidth())
 
     def breached(self, shape: Shape, count: int, latency_ns: float) -> float | None:
         """The limit in nanoseconds, if calls that share a go by `count` were faster than it; None if they were not."""
@@ -74,7 +83,10 @@ class Roofline:
         read = sum(tensor.bytes(shape) for tensor in inputs)
         written = sum(tensor.bytes(shape) for tensor in self._task.returns)
         moved = moved_bytes(read, written, count, self._cache, self._memory.cached_bytes)
-        return SLACK * 1e9 * moved / count / self.bandwidth if self.bandwidth else 0.0
+        from_memory_ns = SLACK * 1e9 * moved / count / self.bandwidth if self.bandwidth else 0.0
+        if not self.cached_bandwidth:
+            return from_memory_ns
+        return max(from_memory_ns, HOT_SLACK * 1e9 * read / self.cached_bandwidth)
 
 
 def moved_bytes(read: int, written: int, count: int, cache: Cache, cached: int) -> int:

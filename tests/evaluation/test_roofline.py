@@ -43,6 +43,30 @@ def test_the_machine_reads_faster_from_memory_than_nothing_and_has_caches():
     assert cached_bytes([0]) > 1 << 14
 
 
+class Fast:
+    """A memory without end, and caches that are known."""
+
+    device, cached_bytes = torch.device("cpu"), 1 << 40
+
+    def read_bandwidth(self) -> float:
+        return 1e15
+
+    def cached_bandwidth(self) -> float:
+        return 1e11
+
+
+def test_hot_caches_have_a_limit_of_their_own():
+    task = gather("def reference(x):\n    return x * 2\n")
+    shape = {"N": 1 << 20}
+    hot, cold = (Roofline(task, cache, Fast()) for cache in (Cache.HOT, Cache.COLD))
+    limit_ns = hot.breached(shape, 1, 1000.0)
+    assert limit_ns == pytest.approx(0.4 * (4 << 20) / 1e11 * 1e9)
+    assert hot.breached(shape, 1, limit_ns + 1) is None
+    assert cold.breached(shape, 1, 1000.0) is None
+    cached, memory = bindings.cached_bandwidth(5_000_000), bindings.read_bandwidth(64 << 20, [0], 5_000_000)
+    assert cached > 1.5 * memory, "what the measurement computes with must not be slower than memory"
+
+
 def test_more_readers_than_the_buffer_has_room_for_read_all_the_same():
     assert bindings.read_bandwidth(1 << 20, [0] * 3, 1_000_000) > 1e8
 

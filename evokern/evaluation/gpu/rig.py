@@ -148,6 +148,9 @@ class GpuRig:
     def read_bandwidth(self) -> float:
         return max(self._measured().values())
 
+    def cached_bandwidth(self) -> float:
+        return 0.0  # nothing here measures a card's own caches
+
     def alike(self, shape: Shape, work: float) -> Artefact | None:  # noqa: ARG002
         return None  # a kernel of ours would have to be written for each language of cards
 
