@@ -36,6 +36,11 @@ _TIMED = {
     "look": "Find out first what bounds it at the timed shapes: bytes moved against the bandwidth, chains of dependent "
     "operations, the\nnumber of instructions, idle threads. Then make one change that is large enough to be measured.",
     "gain": " it should be\nfaster",
+    "order": "from the slower to the faster",
+    "ahead": "be faster than all of them",
+    "ask": "Ask what bounds the fastest one",
+    "better": "faster",
+    "judging": "judging by what bounds the best kernel",
 }
 _UNTIMED = {
     "second": "",
@@ -46,6 +51,11 @@ _UNTIMED = {
     "look": "Find out first where its error comes from: sums, conversions, cancellation, special functions. Then make "
     "one change.",
     "gain": "",
+    "order": "from the less to the more exact",
+    "ahead": "be more exact than all of them, or simpler and as exact",
+    "ask": "Ask where the error of the most exact one comes from",
+    "better": "more exact",
+    "judging": "judging by where the error of the best kernel comes from",
 }
 """The slots of templates that speak of speed, where there is a clock and where there is none."""
 _UNTIMED_ANGLES = [

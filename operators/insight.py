@@ -16,7 +16,7 @@ from evokern.quote import quoted
 from evokern.worth import worth
 
 from ._author import ask, written_by_models
-from ._brief import named, system
+from ._brief import named, spoken_of_speed, system
 from ._evidence import lines, sheet
 from .metagenerate import ranked
 
@@ -45,7 +45,7 @@ class Insight:
             "failures": _failures(judged),
             "earlier": _earlier(context),
         }
-        question = named(self.name, context.conditions).fill(slots)
+        question = named(self.name, context.conditions).fill({**spoken_of_speed(context.conditions), **slots})
         messages = [Message("system", system(context)), Message("user", question)]
         ask(self.name, context, messages, int(context.rng.integers(2**31)))
         return None

@@ -100,6 +100,19 @@ def test_nothing_that_is_asked_speaks_of_speed_where_nothing_is_timed(name: str)
             assert "timed shapes" not in models.question
 
 
+@pytest.mark.parametrize("name", ["metagenerate", "insight"])
+def test_what_is_learned_from_several_is_of_exactness_where_nothing_is_timed(name: str):
+    given = context(OPERATORS[name], models := Script())
+    assert given.conditions.machine is not None
+    conditions = replace(given.conditions, language="triton", machine=replace(given.conditions.machine, gpus=()))
+    OPERATORS[name].propose(replace(given, conditions=conditions))
+    said = models.question
+    assert "more exact" in said
+    assert "faster" not in said.partition("## ")[0] + said[said.rindex("## Answer") :]
+    OPERATORS[name].propose(replace(given, conditions=replace(given.conditions, language="cpp")))
+    assert "faster" in models.question
+
+
 @pytest.mark.parametrize("heading", ["First kernels", "Improvements"])
 @pytest.mark.parametrize("language", SEEDS)
 def test_a_batch_finds_an_angle_for_each_of_its_children(language: str, heading: str):
