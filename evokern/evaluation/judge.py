@@ -134,6 +134,10 @@ class Judge:
         status = Status.CRASHED if last.was_killed else Status.INCONCLUSIVE
         if last.worker == CANDIDATE:
             return Evaluation(status, fidelity, 0, 0, None, None, (repeated,), (), time.perf_counter() - started)
+        if last.worker == HOLDER and holder is not None:  # without a duel, the candidate does not lead
+            if last.was_killed:
+                self.rivals.withdraw(holder, Fallen(HOLDER, status, repeated))
+            return self.evaluate(kernel, fidelity)
         if not self.rivals.fell(Fallen(last.worker, status, repeated)):
             raise last
         return self.evaluate(kernel, fidelity, holder)
@@ -347,7 +351,7 @@ class Judge:
                 for one in measured
             )
         except Fallen as fall:
-            if fall.worker != HOLDER:
+            if fall.worker != HOLDER or isinstance(fall, Interrupted):
                 raise
             self.rivals.withdraw(holder, fall)
             return measured

@@ -104,6 +104,27 @@ def test_when_the_pacemaker_falls_candidates_meet_whom_they_met_before_in_a_proc
     assert "as pacemaker, crashed" in withdrawal.evidence.reason
 
 
+@pytest.mark.parametrize(("kills", "is_withdrawn"), [(1, False), (99, True)])
+def test_a_leader_that_somebody_else_kills_is_met_again_before_it_is_withdrawn(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, kills: int, is_withdrawn: bool
+) -> None:
+    leader, start, killed = Kernel(HONEST + "// the leader\n"), judge.bench.runner, []
+
+    def runner(name: str, artefact: Artefact) -> Worker:
+        worker = start(name, artefact)
+        if name == HOLDER and len(killed) < kills:
+            killed.append(worker)
+            os.kill(worker._process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+        return worker
+
+    monkeypatch.setattr(judge.bench, "runner", runner)
+    evaluation = judge.evaluate(FAST, Fidelity.CONFIRM, leader)
+    assert evaluation.status is Status.PASSED, evaluation.evidence
+    assert len(killed) == min(kills, AGAIN + 1)
+    assert (evaluation.measurements[0].over(HOLDER) is None) == is_withdrawn
+    assert [one.kernel for one in judge.withdrawals()] == ([leader] if is_withdrawn else [])
+
+
 def test_a_kernel_that_does_not_load_again_is_a_pacemaker_no_more_and_no_error(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:

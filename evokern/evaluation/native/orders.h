@@ -104,7 +104,7 @@ class Watchdog {
         for (;;) {
             changed_.wait(lock, [this] { return is_on_; });
             int64_t left_ns = deadline_ns_ - control::now_ns();
-            if (left_ns <= 0 && extensions_ < MOST_EXTENSIONS) left_ns += extend();
+            if (left_ns <= 0 && extensions_ < MOST_EXTENSIONS) left_ns = extend();
             if (left_ns <= 0) why_ = TIMED_OUT;
             else if (worker_.status >= 0 && memory_of(worker_.status) > worker_.most_bytes) why_ = TOO_LARGE;
             if (why_ != 0) {
@@ -118,7 +118,8 @@ class Watchdog {
     }
 
     // Gives a worker more time that others keep from computing, and returns how much. A look at it takes a moment, too:
-    // only now is it known how long its threads have been waiting for a core.
+    // only now is it known how long its threads have been waiting for a core. It counts from now: on a machine that keeps
+    // workers waiting, this thread comes late as well.
     int64_t extend() {
         int64_t more_ns = 0;
         const int64_t queued_ns = queued_ns_of(worker_.pid);
@@ -127,7 +128,7 @@ class Watchdog {
         } else if (queued_ns - looked_ns_ > LOOK_NS / 3) {
             looked_ns_ = -1, ++extensions_, more_ns = timeout_ns_;
         }
-        deadline_ns_ += more_ns;
+        deadline_ns_ = control::now_ns() + more_ns;
         return more_ns;
     }
 
