@@ -1,7 +1,7 @@
-"""The cache folder: what is in it, and its oldest builds removed so that it stays below a limit.
+"""The cache folder: what is in it, and its oldest C++ builds removed so that it stays below a limit.
 
-Whatever is there can be made again. A build counts as used when it was written or read last, as far as the file system
-tells; most note reading once a day at least.
+Whatever is there can be made again. A build counts as used when it was written, asked for (`mark_used`) or read last;
+most file systems note reading once a day only.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from evokern.errors import EvokernError
 LIMIT_VARIABLE = "EVOKERN_CACHE_LIMIT"
 LIMIT_BYTES = 8 << 30
 """Maximum size of the builds, unless the variable says another."""
-YOUNG_S = 3600.0
-"""A build that was used so lately is not removed: a search may be about to load it."""
+YOUNG_S = 2 * 86_400.0
+"""A build that was used so lately is not removed: a search that is under way may hold its path, and would take a missing
+file for the fault of a kernel."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_BUILDS = ("cpp", "cuda", "triton", "sass", "inductor")
-"""Folders of what compilers made. The others are small, and are notes of what was measured."""
+_BUILDS = "cpp"
+"""The folder of what C++ compilers made, which grows by gigabytes; the others take megabytes."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,16 @@ def shelves() -> tuple[Shelf, ...]:
     return tuple(sorted(found, key=lambda shelf: -shelf.bytes))
 
 
+def mark_used(build: Path) -> None:
+    """Notes that somebody asked for `build`: not every file system notes who reads."""
+    with suppress(OSError):
+        os.utime(build)
+
+
 def prune(most_bytes: int) -> int:
     """Removes builds, those first that were not used for longest, until the rest takes `most_bytes`; bytes freed.
 
-    Builds that were used within the last hour stay. What cannot be removed stays, too.
+    Builds that were used within the last two days stay. What cannot be removed stays, too.
     """
     builds = sorted(_builds(), key=lambda build: build.used_s)
     excess = sum(build.bytes for build in builds) - most_bytes
@@ -94,11 +101,9 @@ def prune(most_bytes: int) -> int:
 
 
 def _builds() -> Iterator[_Build]:
-    folder = machine.cache_folder()
     together: dict[Path, list[tuple[Path, int, float]]] = defaultdict(list)
-    for name in _BUILDS:
-        for file, size, used_s in _files(folder / name):
-            together[file.parent / file.name.partition(".")[0]].append((file, size, used_s))
+    for file, size, used_s in _files(machine.cache_folder() / _BUILDS):
+        together[file.parent / file.name.partition(".")[0]].append((file, size, used_s))
     for found in together.values():
         files, sizes, used = zip(*found, strict=True)
         yield _Build(files, sum(sizes), max(used))

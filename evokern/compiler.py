@@ -92,6 +92,7 @@ def shared_library(source: str, flags: Sequence[str], prelude: Path, macros: str
     key = _key(source, macros, *flags, prelude.read_text())
     artefact = _folder(command) / f"{key}.so"
     if artefact.exists():
+        cached.mark_used(artefact)
         return artefact
     with _private_folder(command) as folder:
         confined, compiling = _prepared(folder, command, flags, prelude, source, macros)
@@ -171,6 +172,7 @@ def compile_native(source: Path, *flags: str, shared: bool) -> Path:
     key = _key(*(path.read_text() for path in (source, *beside)), str(shared), *flags)
     target = _folder(command) / f"{source.stem}-{key[:16]}{suffix}"
     if target.exists():
+        cached.mark_used(target)
         return target
     with _private_folder(command) as folder:
         made = folder / "made"

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evokern import cached
+from evokern import cached, compiler, confinement
 from evokern.cli import cli
 from evokern.errors import EvokernError
 
-HOURS = 3600.0
+DAYS = 86_400.0
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             file = tmp_path / "evokern" / "cpp" / "toolchain" / f"{name}.{suffix}"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(b"x" * 8192)
-            used = time.time() - (2 * age * HOURS + 60)
+            used = time.time() - (3 * age * DAYS + 60)
             os.utime(file, (used, used))
     (tmp_path / "evokern" / "baselines").mkdir()
     (tmp_path / "evokern" / "baselines" / "note.txt").write_text("did not finish")
@@ -43,9 +43,27 @@ def test_what_was_not_used_for_longest_goes_first_and_whole(folder: Path) -> Non
     assert left(folder) == {"new.so", "new.remarks", "recent.so", "recent.remarks", "note.txt"}
 
 
-def test_builds_of_the_last_hour_and_notes_stay_whatever_the_limit(folder: Path) -> None:
+def test_builds_of_the_last_days_and_notes_stay_whatever_the_limit(folder: Path) -> None:
     cached.prune(0)
     assert left(folder) == {"new.so", "new.remarks", "note.txt"}
+
+
+def test_a_build_that_is_asked_for_is_not_removed_though_nobody_notes_who_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A judge holds the path of its seed for as long as it lives, and somebody else's process removes old builds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    compiler._made.cache_clear()
+    built = compiler.compile_native(confinement.LAUNCHER, "-O1", shared=False)
+    old = time.time() - 30 * DAYS
+    os.utime(built, (old, old))
+    assert compiler.compile_native(confinement.LAUNCHER, "-O1", shared=False) == built
+    cached.prune(0)
+    assert built.exists()
+    os.utime(built, (old, old))
+    cached.prune(0)
+    assert not built.exists()
+    compiler._made.cache_clear()
 
 
 @pytest.mark.parametrize(

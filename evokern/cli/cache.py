@@ -7,14 +7,16 @@ import click
 
 @click.command()
 @click.option(
-    "--limit", metavar="SIZE", help="Remove the builds that were not used for longest, down to 500MB, 5GB, 0."
+    "--limit",
+    metavar="SIZE",
+    help="Remove C++ builds, those first that were not used for longest, down to 500MB, 5GB, 0.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def cache(limit: str | None, as_json: bool) -> None:
     """Show what the cache folder takes, and make it smaller.
 
-    Everything in it can be made again. Builds stay below the size that the variable EVOKERN_CACHE_LIMIT names, 8 GiB
-    by default, by themselves; builds of the last hour always stay.
+    Everything in it can be made again. C++ builds that were not used for two days go by themselves, the oldest first,
+    where all take more than the variable EVOKERN_CACHE_LIMIT says (8 GiB by default).
     """
     from pydantic import TypeAdapter
 
