@@ -21,8 +21,8 @@ LIMIT_VARIABLE = "EVOKERN_CACHE_LIMIT"
 LIMIT_BYTES = 8 << 30
 """Maximum size of the builds, unless the variable says another."""
 YOUNG_S = 2 * 86_400.0
-"""A build that was used so lately is not removed: a search that is under way may hold its path, and would take a missing
-file for the fault of a kernel."""
+"""A build that was used so lately is not removed: a search that is under way may hold its path, and would take a
+missing file for the fault of a kernel."""
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BUILDS = "cpp"
 """The folder of what C++ compilers made, which grows by gigabytes; the others take megabytes."""
@@ -77,9 +77,9 @@ def shelves() -> tuple[Shelf, ...]:
 
 
 def mark_used(build: Path) -> None:
-    """Notes that somebody asked for `build`: not every file system notes who reads."""
+    """Notes that somebody asked for `build`: not every file system notes who reads. When it was written stays."""
     with suppress(OSError):
-        os.utime(build)
+        os.utime(build, ns=(time.time_ns(), build.stat().st_mtime_ns))
 
 
 def prune(most_bytes: int) -> int:

@@ -2,13 +2,14 @@
 
 Zeros, echoes, answers to other inputs, a wrong element or tile, arithmetic in lower precision: what the gate takes for
 right, a kernel may learn to return. Each mutant must be refused by some check case and, as a kernel may cheat only
-where it is timed, at every timed shape. What equals the right answer in every case is no mutant, but an output that
-answers to no input at all is refused. Paid once for a task on a machine.
+where it is timed, by most draws at every timed shape. What equals the right answer in every case is no mutant, but an
+output that answers to no input at all is refused. Paid once for a task on a machine.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from math import sqrt
@@ -30,11 +31,15 @@ LOWER_BITS: dict[Precision, dict[torch.dtype, tuple[int, ...]]] = {
     Precision.REDUCED: {torch.float64: (4,), torch.float32: (4,), torch.float16: (4,), torch.bfloat16: (4,)},
 }
 """Significant bits of inputs that are too few under each policy: those of float32, TF32, bfloat16, float8 (e4m3)."""
+FEW_DRAWS, MOST_DRAWS = 2, 5
+"""At a timed shape: so many draws where each refuses every mutant; more where some draw is luck."""
 TILE = 64
 OTHER_INPUTS = "the answer to other inputs"
 LOWER_PRECISION = ("arithmetic in lower precision", "arithmetic in still lower precision")
 """All outputs of a kernel are computed by it, so that one that shows it is enough: the mean of a loss hardly can."""
 
+_Outcomes = dict[tuple[str, str], list[bool]]
+"""By output and mutant: whether each case refused it."""
 _JUDGING = ("admission", "choices", "gate", "golden", "inputs", "orders", "sensitivity", "sums")
 
 
@@ -50,9 +55,17 @@ def admit(task: Task, bank: Bank) -> None:
     function = reference.load(task)
     checks = [case for shape in task.check for case in bank.checks(shape)]
     _demand_impact(task, function, checks)
-    _demand_refusals(task, function, bank, checks, "every check shape")
+    refused = {key: any(met) for key, met in _outcomes(task, function, bank, checks).items() if met}
+    _demand_refusals(task, refused, "every check shape")
     for shape in task.time:
-        _demand_refusals(task, function, bank, bank.sets(shape, 1), shape_label(shape))
+        outcomes: _Outcomes = defaultdict(list)
+        for drawn, case in enumerate(bank.sets(shape, MOST_DRAWS), start=1):
+            for key, met in _outcomes(task, function, bank, [case]).items():
+                outcomes[key] += met
+            if drawn >= FEW_DRAWS and all(len(met) == drawn and all(met) for met in outcomes.values()):
+                break
+        refused = {key: 2 * sum(met) > len(met) for key, met in outcomes.items() if met}
+        _demand_refusals(task, refused, shape_label(shape))
     with suppress(OSError):  # tried again next time
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -86,22 +99,27 @@ def mutants(task: Task, function: reference.Reference, case: Case, output: int) 
                 yield what, reference.call(task, function, fewer, case.shape)[output]
 
 
-def _demand_refusals(task: Task, function: reference.Reference, bank: Bank, cases: Iterable[Case], where: str) -> None:
-    """Each mutant of each output that is one in some of `cases` must be refused in one."""
-    passes: dict[tuple[str, str], bool] = {}
+def _outcomes(task: Task, function: reference.Reference, bank: Bank, cases: Iterable[Case]) -> _Outcomes:
+    """For each mutant of each output: whether it was refused, by each of `cases` in which it is one."""
+    outcomes: _Outcomes = defaultdict(list)
     for case in cases:
         right = [golden.to(inputs.dtype_of(tensor)) for golden, tensor in zip(case.golden, task.returns, strict=True)]
         for output, envelope in enumerate(case.envelopes):
             if envelope.inconclusive:
                 continue
             for what, mutant in mutants(task, function, case, output):
-                key = task.returns[output].name, what
-                if passes.get(key, True) and (what == OTHER_INPUTS or not _same(mutant, right[output])):
+                met = outcomes[task.returns[output].name, what]
+                if what == OTHER_INPUTS or not _same(mutant, right[output]):
                     followed = bank.following(case, [*right[:output], mutant, *right[output + 1 :]])
-                    passes[key] = gate.compare(mutant.contiguous(), followed.golden[output], envelope).passed
-    shown = {what for (_, what), passed in passes.items() if not passed and what in LOWER_PRECISION}
-    for (name, what), passed in passes.items():
-        if passed and what not in shown:
+                    met.append(not gate.compare(mutant.contiguous(), followed.golden[output], envelope).passed)
+    return outcomes
+
+
+def _demand_refusals(task: Task, refused: dict[tuple[str, str], bool], where: str) -> None:
+    """Every mutant must have been `refused`; of arithmetic in lower precision, in some output."""
+    shown = {what for (_, what), was_refused in refused.items() if was_refused and what in LOWER_PRECISION}
+    for (name, what), was_refused in refused.items():
+        if not was_refused and what not in shown:
             raise EvokernError(
                 f"{task.name}: expected the comparison of {name} at {where} to tell the right answer from {what}, "
                 f"which passed; {_remedy(what)}"
