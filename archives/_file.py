@@ -13,7 +13,7 @@ from typing import cast
 
 from sqlite_utils import Database, Migrations
 
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
 
 _APPLICATION_ID = 0x65766F6B  # "evok"; SQLite keeps it in the file's header, where file(1) finds it too
 _BUSY_TIMEOUT_S = 10.0

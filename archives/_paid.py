@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Message, Prompt
-from evokern.errors import EvokernError
+from evokern.records.completion import Completion, Exchange, Finish, Flaw, Flawed, Message, Prompt
+from evokern.records.errors import EvokernError
 
 from ._reading import Damage, Groups, kept, read, sound
 from ._values import amount, from_integer, from_text, maybe_amount, text, to_integer, to_text, whole

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
 
 Identity = tuple[int, int]
 """Device and inode."""

@@ -14,9 +14,19 @@ from typing import Any, Generic, TypeVar
 
 from sqlite_utils import Database
 
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
-from evokern.protocols import Generation, Run
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import (
+    Cache,
+    Candidate,
+    Evaluation,
+    Evidence,
+    Fidelity,
+    Measurement,
+    Speedup,
+    Status,
+    Verdict,
+)
 
 from ._values import (
     FAULTS,

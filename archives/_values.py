@@ -12,9 +12,9 @@ import struct
 import zlib
 from typing import Any
 
-from evokern.errors import EvokernError
-from evokern.kernel import Recipe, Step
-from evokern.task import Shape
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Recipe, Step
+from evokern.records.task import Shape
 
 Number = float | int | str | None
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from evokern.kernel import Kernel
-from evokern.outcome import Candidate, Evaluation, Evidence, Measurement, Speedup, Verdict
-from evokern.protocols import Generation, Run
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Measurement, Speedup, Verdict
 
 from ._values import to_integer, to_number, to_samples, to_steps, to_text
 

@@ -12,10 +12,10 @@ from typing import NoReturn, Self, TypeVar, cast
 
 from sqlite_utils import Database
 
-from evokern.completion import Exchange, Flawed
-from evokern.errors import EvokernError
-from evokern.outcome import Candidate, Evaluation, Verdict
-from evokern.protocols import Generation, History, Run
+from evokern.plugins.protocols import Generation, History, Run
+from evokern.records.completion import Exchange, Flawed
+from evokern.records.errors import EvokernError
+from evokern.records.outcome import Candidate, Evaluation, Verdict
 
 from . import _file, _paid, _reading, _writing
 from ._presence import Presence

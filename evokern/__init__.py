@@ -12,12 +12,11 @@ _here = Path(__file__).parent
 if not (_here / "operators").is_dir():  # a checkout: the plug-in folders lie beside the package, in a wheel inside it
     __path__.append(str(_here.parent))
 
-import evokern.evolve  # noqa: E402, F401  # bound before the function of the same name, which must win
 from evokern.api import check, evolve  # noqa: E402
-from evokern.errors import EvokernError  # noqa: E402
+from evokern.records.errors import EvokernError  # noqa: E402
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
+    from evokern.archive import Archive
 
 __all__ = ["Archive", "EvokernError", "check", "evolve"]
 
@@ -25,7 +24,7 @@ __all__ = ["Archive", "EvokernError", "check", "evolve"]
 def __getattr__(name: str) -> object:
     """`Archive` is imported when it is first asked for: `import evokern` stays light enough for a bare GPU node."""
     if name == "Archive":
-        from evokern.history import Archive
+        from evokern.archive import Archive
 
         return Archive
     raise AttributeError(f"module 'evokern' has no attribute {name!r}")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
-    from evokern.kernel import Kernel
-    from evokern.outcome import Evaluation
-    from evokern.settings import Settings
+    from evokern.archive import Archive
+    from evokern.records.kernel import Kernel
+    from evokern.records.outcome import Evaluation
+    from evokern.taskfile.settings import Settings
 
 
 def evolve(
@@ -30,10 +30,10 @@ def evolve(
     Raises:
         EvokernError: the task, the seed kernel or the machine can't be worked with; says what to do.
     """
-    from evokern.evolve import evolve as loop
-    from evokern.history import Archive
-    from evokern.search import begin
-    from evokern.settings import load
+    from evokern.archive import Archive
+    from evokern.loop import evolve as loop
+    from evokern.search.search import begin
+    from evokern.taskfile.settings import load
 
     loaded = load(Path(task), settings or {})
     path = Path(archive) if archive is not None else loaded.archive
@@ -59,8 +59,8 @@ def check(kernel: str | Path, target: str | Path, settings: Mapping[str, object]
     """
     from evokern.evaluation.client import Judge
     from evokern.frontends.reading import loaded_for
-    from evokern.outcome import Fidelity
-    from evokern.settings import read_kernel
+    from evokern.records.outcome import Fidelity
+    from evokern.taskfile.settings import read_kernel
 
     loaded = loaded_for(Path(kernel), str(target), (), settings or {})
     subject = read_kernel(Path(kernel), loaded)
@@ -81,11 +81,12 @@ def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
     Raises:
         EvokernError: it can't be confined while it is compiled, and the settings do not trust it.
     """
-    from evokern import compiler, confinement, registry
-    from evokern.cascade import is_rule
-    from evokern.kernel import Child, Recipe
-    from evokern.outcome import Evaluation, Fidelity
-    from evokern.protocols import Inspection
+    from evokern.plugins import registry
+    from evokern.plugins.protocols import Inspection
+    from evokern.records.kernel import Child, Recipe
+    from evokern.records.outcome import Evaluation, Fidelity
+    from evokern.toolchain import compiler, confinement
+    from evokern.verification.cascade import is_rule
 
     confinement.demand(compiler.launcher(), settings.evaluation.trust_kernels)
     inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evokern.task import Task
+from evokern.records.task import Task
 
 PRODUCTS = frozenset({"matmul", "attention", "convolution"})
 """Categories whose work is products of matrices, which tensor cores are for."""

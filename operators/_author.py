@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from evokern.answer import IDEA_CHARS, MENDABLE, Answer, read_answer
-from evokern.completion import Completion, Message, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Candidate, Status
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.prompting.answer import IDEA_CHARS, MENDABLE, Answer, read_answer
+from evokern.records.completion import Completion, Message, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Candidate, Status
 
 from ._angles import fitting
 from ._brief import angles, named, spoken_of_speed, system

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from evokern.outcome import Cache, Candidate, Status
-from evokern.protocols import Conditions, Context
-from evokern.quote import SOURCE_CHARS, inline, quoted
-from evokern.report import figures
-from evokern.task import Precision, Scalar, Shape, Task, Tensor, shape_label
-from evokern.template import Template, template
+from evokern.plugins.protocols import Conditions, Context
+from evokern.prompting.quote import SOURCE_CHARS, inline, quoted
+from evokern.prompting.template import Template, template
+from evokern.records import figures
+from evokern.records.outcome import Cache, Candidate, Status
+from evokern.records.task import Precision, Scalar, Shape, Task, Tensor, shape_label
 
 PROMPTS = Path(__file__).parent / "prompts"
 """The built-in templates; `Conditions.prompts` holds the user's own."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from evokern.outcome import Candidate, Evidence, Measurement, Status
-from evokern.protocols import Context
-from evokern.quote import SOURCE_CHARS, inline, quoted
-from evokern.report import figures
-from evokern.task import Shape, Task, shape_label
+from evokern.plugins.protocols import Context
+from evokern.prompting.quote import SOURCE_CHARS, inline, quoted
+from evokern.records import figures
+from evokern.records.outcome import Candidate, Evidence, Measurement, Status
+from evokern.records.task import Shape, Task, shape_label
 
 PROFILE_CHARS = 2000
 _TRIED_SHOWN = 10

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from evokern.kernel import Kernel, Recipe, Step
-from evokern.protocols import Rewrite, Site
-from evokern.registry import discover
-from evokern.task import Task
+from evokern.plugins.protocols import Rewrite, Site
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Recipe, Step
+from evokern.records.task import Task
 
 _REMEMBERED = 4096
 """Applications, and lists of sites, that are kept; recipes of a population share most of their beginnings."""

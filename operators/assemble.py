@@ -16,9 +16,9 @@ from math import log
 
 import numpy
 
-from evokern.kernel import Child, Parent, Step
-from evokern.outcome import Candidate
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Parent, Step
+from evokern.records.outcome import Candidate
 
 from ._recipes import replayer
 from .mutate_recipe import edit, rewrite_odds

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child, Parent
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Parent
 
 from ._author import of_each_origin, write
 from ._evidence import comparison, sheet

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy
 
-from evokern.kernel import Child, Parent, Step
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Parent, Step
 
 from ._recipes import replayer
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evokern.completion import Message
-from evokern.kernel import Child
-from evokern.outcome import Candidate, Status
-from evokern.protocols import Context
-from evokern.quote import quoted
-from evokern.worth import worth
+from evokern.plugins.protocols import Context
+from evokern.prompting.quote import quoted
+from evokern.records.completion import Message
+from evokern.records.kernel import Child
+from evokern.records.outcome import Candidate, Status
+from evokern.selection.worth import worth
 
 from ._author import ask, written_by_models
 from ._brief import named, spoken_of_speed, system

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evokern.ahead import ranked as by_lead
-from evokern.front import front
-from evokern.kernel import Child, Parent
-from evokern.outcome import Candidate, Status
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Parent
+from evokern.records.outcome import Candidate, Status
+from evokern.selection.ahead import ranked as by_lead
+from evokern.selection.front import front
 
 from ._author import angle, of_each_origin, write, written_by_models
 from ._evidence import sheet, tried

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy
 
-from evokern.bandit import probabilities, reward
-from evokern.kernel import Child, Kernel, Parent, Step
-from evokern.outcome import Candidate
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Kernel, Parent, Step
+from evokern.records.outcome import Candidate
+from evokern.selection.bandit import probabilities, reward
 
 from ._recipes import Replayer, described, replayer
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.kernel import Child, Parent
-from evokern.outcome import Candidate, Status
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Parent
+from evokern.records.outcome import Candidate, Status
 
 from ._author import write
 from ._evidence import evidence, failure, sheet, tried

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child
-from evokern.outcome import Status
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child
+from evokern.records.outcome import Status
 
 from ._author import angle, write
 from ._evidence import tried

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.lite import lite_space
-from evokern.outcome import Candidate
-from evokern.point import at
-from evokern.protocols import Context
-from evokern.space import legal_points
-from evokern.tunable import Point
-from evokern.tune import borrowed_trials, next_point, trials_of
+from evokern.plugins.protocols import Context
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import Candidate
+from evokern.records.tunable import Point
+from evokern.tuning.lite import lite_space
+from evokern.tuning.next_point import borrowed_trials, next_point, trials_of
+from evokern.tuning.point import at
+from evokern.tuning.space import legal_points
 
 from ._recipes import replayer
 

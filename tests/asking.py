@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evokern.completion import Finish, Message, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.protocols import Context
+from evokern.plugins.protocols import Context
+from evokern.records.completion import Finish, Message, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
 
 
 class Ask:

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy
 
 from evokern.backends.cpp import Cpp
-from evokern.kernel import Kernel, Step
-from evokern.registry import discover
-from evokern.task import DType, Scalar, Shape, Task, Tensor
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import DType, Scalar, Shape, Task, Tensor
 
 REWRITES = {name: plugin() for name, plugin in discover("operators.rewrites").items()}
 

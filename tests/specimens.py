@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.outcome import (
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import (
     Cache,
     Candidate,
     Evaluation,
@@ -14,7 +14,7 @@ from evokern.outcome import (
     Status,
     Verdict,
 )
-from evokern.task import DType, Task, Tensor
+from evokern.records.task import DType, Task, Tensor
 
 SEED = Kernel('extern "C" void kernel(const float* x, float* y, int64_t N) {\n    y[0] = x[0];\n}\n')
 UNROLL = Step("unroll", "loop n", (("factor", "4"),))

@@ -8,6 +8,7 @@ import re
 import site
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,30 +16,30 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from evokern import registry
 from evokern.cli import cli
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Status
-from evokern.protocols import Inspection, Verifier
-from evokern.settings import load
-from evokern.space import legal_points, misdeclared
-from evokern.task import Compare, Precision
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection, Verifier
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Status
+from evokern.records.task import Compare, Precision
+from evokern.taskfile.settings import load
+from evokern.tuning.space import legal_points, misdeclared
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("evokern", "operators", "verifiers", "archives")
 FILES = sorted(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))
 LIGHT = (
-    "errors",
-    "task",
-    "kernel",
-    "completion",
-    "outcome",
-    "protocols",
-    "registry",
-    "settings",
-    "machine",
-    "front",
-    "lineage",
+    "records.errors",
+    "records.task",
+    "records.kernel",
+    "records.completion",
+    "records.outcome",
+    "plugins.protocols",
+    "plugins.registry",
+    "taskfile.settings",
+    "toolchain.machine",
+    "selection.front",
+    "selection.lineage",
 )
 HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas", "litellm")
 README = (ROOT / "README.md").read_text()
@@ -99,6 +100,27 @@ def test_no_import_circles():
         follow(name, ())
 
 
+def folder(name: str) -> str:
+    """The folder of a module."""
+    return name if MODULES[name].name == "__init__.py" else name.rpartition(".")[0]
+
+
+def test_no_circles_between_folders():
+    """Imports of any time count: those in functions and those for types, too."""
+    arrows: dict[str, set[str]] = defaultdict(set)
+    for name in MODULES:
+        arrows[folder(name)] |= {folder(target) for target in imports(name, whole_file=True)} - {folder(name)}
+    standing = set(arrows)
+    while lowest := {room for room in standing if not arrows[room] & standing}:
+        standing -= lowest
+    assert not standing, f"circles among {sorted(standing)}"
+
+
+def test_few_modules_stand_loose_in_the_engine():
+    loose = [file.name for file in (ROOT / "evokern").glob("*.py")]
+    assert len(loose) <= 6, loose
+
+
 def test_the_engine_knows_no_plugin_by_name():
     plugins = tuple(f"evokern.{room}." for room in ROOMS[1:])
     for name in MODULES:
@@ -130,7 +152,9 @@ def test_help_comes_without_the_libraries_of_a_search():
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("name", ["evaluation.judge", "evaluation.baseline", "compiler", "redteam.suite"])
+@pytest.mark.parametrize(
+    "name", ["evaluation.judge", "evaluation.rigs.baseline", "toolchain.compiler", "redteam.suite"]
+)
 def test_what_touches_candidates_has_nothing_of_models(name: str):
     code = f"import evokern.{name}, sys; print(*(one for one in sys.modules if one in ('litellm', 'evokern.models')))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

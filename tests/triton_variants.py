@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy
 
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Rewrite
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.task import Task
+from evokern.plugins.protocols import Rewrite
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 HONEST_PER_SEED = 10

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import exp, log2
 from pathlib import Path
 
-from evokern.kernel import Kernel
-from evokern.outcome import Cache, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
-from evokern.settings import load
-from evokern.tunable import Point
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Cache, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.records.tunable import Point
+from evokern.taskfile.settings import load
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "rmsnorm.yaml"
 TASK = load(EXAMPLE).task

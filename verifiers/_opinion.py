@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from evokern.calibration import LEAST_DOUBT
-from evokern.quote import cleaned
+from evokern.prompting.quote import cleaned
+from evokern.verification.calibration import LEAST_DOUBT
 
 REASON_CHARS = 300
 _LONGEST_CHARS = 40_000

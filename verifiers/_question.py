@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from evokern.kernel import Child, Kernel
-from evokern.outcome import Candidate, Status
-from evokern.protocols import Inspection
-from evokern.quote import SOURCE_CHARS, inline, quoted
-from evokern.task import Scalar, shape_label
-from evokern.template import Template, template
+from evokern.plugins.protocols import Inspection
+from evokern.prompting.quote import SOURCE_CHARS, inline, quoted
+from evokern.prompting.template import Template, template
+from evokern.records.kernel import Child, Kernel
+from evokern.records.outcome import Candidate, Status
+from evokern.records.task import Scalar, shape_label
 
 PROMPTS = Path(__file__).parent / "prompts"
 _OVERRIDES = "verifiers/"

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from evokern.calibration import LEAST_DOUBT
-from evokern.completion import Completion, Message, NoAnswer, Prompt
-from evokern.kernel import Child, Kernel
-from evokern.outcome import Evidence, Status, Verdict
-from evokern.protocols import Inspection
+from evokern.plugins.protocols import Inspection
+from evokern.records.completion import Completion, Message, NoAnswer, Prompt
+from evokern.records.kernel import Child, Kernel
+from evokern.records.outcome import Evidence, Status, Verdict
+from evokern.verification.calibration import LEAST_DOUBT
 
 from ._opinion import Opinion, read_opinion
 from ._question import named, question, system

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from evokern.kernel import Child
-from evokern.outcome import Evidence, Status, Verdict
-from evokern.protocols import Inspection
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child
+from evokern.records.outcome import Evidence, Status, Verdict
 
 
 class Compile:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from evokern.effects import walk
-from evokern.headers import refused_file
-from evokern.kernel import Child, Kernel
-from evokern.outcome import Evidence, Status, Verdict
-from evokern.protocols import Inspection
-from evokern.syntax import Syntax, parse
+from evokern.analysis.effects import walk
+from evokern.analysis.headers import refused_file
+from evokern.analysis.syntax import Syntax, parse
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel
+from evokern.records.outcome import Evidence, Status, Verdict
 
 if TYPE_CHECKING:
     from tree_sitter import Node

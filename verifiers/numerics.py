@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evokern.outcome import Status
+from evokern.records.outcome import Status
 
 from ._soft import SoftVerifier
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from evokern.effects import text_of, walk
-from evokern.kernel import Child, Kernel, normalise
-from evokern.outcome import Candidate, Evidence, Status, Verdict
-from evokern.protocols import Inspection
-from evokern.syntax import parse
+from evokern.analysis.effects import text_of, walk
+from evokern.analysis.syntax import parse
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel, normalise
+from evokern.records.outcome import Candidate, Evidence, Status, Verdict
 
 if TYPE_CHECKING:
     from tree_sitter import Node

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 
-from evokern.kernel import Child
-from evokern.outcome import Evidence, Status, Verdict
-from evokern.program import MOST_SHARED_BYTES, SHARED_BYTES, Launch, Program, Resources
-from evokern.protocols import DeviceBackend, Inspection
+from evokern.plugins.protocols import DeviceBackend, Inspection
+from evokern.records.kernel import Child
+from evokern.records.outcome import Evidence, Status, Verdict
+from evokern.records.program import MOST_SHARED_BYTES, SHARED_BYTES, Launch, Program, Resources
 
 REGISTERS = 65_536
 """32-bit registers of one block (CUDA C++ Programming Guide, technical specifications, 7.0 and later)."""

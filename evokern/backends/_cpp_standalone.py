@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from evokern.kernel import Kernel
+from evokern.records.kernel import Kernel
 
 GUARD = "EVOKERN_PRELUDE"
 """Defined by evokern.h: where evokern itself compiles the file, what it includes first is not there twice."""

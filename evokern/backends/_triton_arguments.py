@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from evokern.backends._triton_module import DeviceFunction
-from evokern.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor
-from evokern.program import CType, NumberValue, Parameter, ScratchPointer, TensorPointer
-from evokern.task import DType
+from evokern.records.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor
+from evokern.records.program import CType, NumberValue, Parameter, ScratchPointer, TensorPointer
+from evokern.records.task import DType
 
 OPTIONS = ("num_warps", "num_stages", "maxnreg", "num_ctas")
 """Keywords of a launch that are the compiler's and not the function's."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import re
 
-from evokern.planexpression import Unsayable
+from evokern.records.arithmetic import Unsayable
 
 
 def _words(text: str) -> frozenset[str]:

@@ -20,8 +20,8 @@ from evokern.backends._triton_language import (
     check_word,
     is_constexpr,
 )
-from evokern.outcome import Evidence
-from evokern.planexpression import Unsayable
+from evokern.records.arithmetic import Unsayable
+from evokern.records.outcome import Evidence
 
 _DECORATORS = ("triton.jit", "jit")
 _JIT_OPTIONS = ("do_not_specialize", "do_not_specialize_on_alignment", "noinline")

@@ -12,23 +12,23 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from evokern import compiler, nursery
+from evokern.analysis.tokens import without_comments
 from evokern.backends._cpp_profile import EDITION, facts
 from evokern.backends._cpp_standalone import standalone
-from evokern.compiler import compile_native, shared_library
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.protocols import Strictness
-from evokern.space import misdeclared
-from evokern.task import DType, Task, Tensor
-from evokern.tokens import without_comments
-from evokern.tunable import Tunable
+from evokern.plugins.protocols import Strictness
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.task import DType, Task, Tensor
+from evokern.records.tunable import Tunable
+from evokern.toolchain import compiler, forkserver, machine
+from evokern.toolchain.compiler import compile_native, shared_library
+from evokern.tuning.space import misdeclared
 
 __all__ = ["PLUGIN", "Cpp", "allowed_flag", "compile_native", "parameters", "shim"]
 
 PRELUDE = Path(__file__).with_name("evokern.h")
-RUNNER = Path(__file__).parent.parent / "evaluation" / "native" / "runner.cpp"
+RUNNER = machine.NATIVE / "runner.cpp"
 
 C_TYPES = {
     DType.FLOAT64: "double",
@@ -93,7 +93,7 @@ _MACRO_VALUE = re.compile(r"[\w.+-]+")
 
 
 class Cpp:
-    """The C++ backend: g++ or clang++ (evokern/compiler.py), run by evaluation/native/runner.cpp."""
+    """The C++ backend: g++ or clang++ (evokern/toolchain/compiler.py), run by evokern/native/runner.cpp."""
 
     name = "cpp"
     language = "cpp"
@@ -143,7 +143,7 @@ class Cpp:
         macros, flags = chosen
         listing = compiler.listing(self._unit(kernel, task), (*FLAGS, *flags), PRELUDE, macros)
         found = facts(kernel.source, listing.remarks, listing.assembly) if listing else ()
-        nursery.write_whole(kept, "\n".join(found).encode())
+        forkserver.write_whole(kept, "\n".join(found).encode())
         return found
 
     def command(self, artefact: Path, task: Task) -> list[str]:

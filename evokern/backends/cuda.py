@@ -1,4 +1,4 @@
-"""CUDA C++ kernels: ``extern "C" __global__`` functions, and a launch plan in a comment (evokern/plan.py).
+"""CUDA C++ kernels: ``extern "C" __global__`` functions, and a launch plan in a comment (evokern/records/plan.py).
 
     /* evokern: plan
     def kernel(x, weight, eps, y, T, D, *, THREADS=256):
@@ -19,13 +19,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from evokern import confinement, nursery
-from evokern.disassembly import ptx, sass
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.plan import Argument, Number, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
-from evokern.program import (
+from evokern.analysis.tokens import without_comments
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.plan import Argument, Number, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
+from evokern.records.program import (
     CType,
     Launch,
     Listing,
@@ -37,11 +36,12 @@ from evokern.program import (
     TensorPointer,
     checked,
 )
-from evokern.space import misdeclared
-from evokern.task import Shape, Task
-from evokern.tokens import without_comments
-from evokern.tunable import Tunable
-from evokern.untrusted.compile_cuda import find_nvrtc, header_folders
+from evokern.records.task import Shape, Task
+from evokern.records.tunable import Tunable
+from evokern.toolchain import confinement, forkserver
+from evokern.toolchain.disassembly import ptx, sass
+from evokern.toolchain.nvrtc import find_nvrtc, header_folders
+from evokern.tuning.space import misdeclared
 
 __all__ = ["PLUGIN", "Cuda"]
 
@@ -256,9 +256,9 @@ def _compiled(kernel: Kernel, target: str) -> _Compiled | Evidence:
         "macros": macros,
         "headers": [str(folder) for folder in header_folders()],
     }
-    with nursery.job_folder() as folder:
+    with forkserver.job_folder() as folder:
         (folder / "job.json").write_text(json.dumps(job))
-        words = nursery.nursery("compile_cuda").run(folder)
+        words = forkserver.nursery("compile_cuda").run(folder)
         if words is not None:
             lines = [line for line in words.splitlines() if "error" in line]
             return Evidence("compile", (lines or ["the compiler failed"])[0].strip()[:300], words)
@@ -271,7 +271,7 @@ def _compiled(kernel: Kernel, target: str) -> _Compiled | Evidence:
     made = _Compiled(binary, answer.log, text)
     log = made.log.encode()
     sizes = len(binary).to_bytes(4, "little") + len(log).to_bytes(4, "little")
-    nursery.write_whole(file, sizes + binary + log + text.encode())
+    forkserver.write_whole(file, sizes + binary + log + text.encode())
     return made
 
 
@@ -289,7 +289,7 @@ def _recalled(file: Path) -> _Compiled | None:
 def _file(kernel: Kernel, target: str) -> Path:
     compiler = str(find_nvrtc() or shutil.which("nvcc"))
     key = hashlib.sha256(json.dumps([PRELUDE, kernel.hash, target, compiler]).encode()).hexdigest()
-    return nursery.made_folder("cuda") / f"{key}.module"
+    return forkserver.made_folder("cuda") / f"{key}.module"
 
 
 def _macros(tunables: tuple[Tunable, ...]) -> list[tuple[str, str]] | Evidence:

@@ -1,4 +1,4 @@
-"""Triton kernels: device functions in Triton's language and a launch plan (evokern/plan.py).
+"""Triton kernels: device functions in Triton's language and a launch plan (evokern/records/plan.py).
 
 They are compiled ahead of time, for machines that need not be this one, by a confined process that imports the module
 (evokern/untrusted/compile_triton.py). What is special about numbers (divisible by 16, equal to 1) is told to the
@@ -18,16 +18,13 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from evokern import confinement, nursery
 from evokern.backends._triton_arguments import OPTIONS, Specialised, Unbindable, bind
 from evokern.backends._triton_module import DeviceFunction, device_functions
-from evokern.compiler import compile_native
-from evokern.disassembly import ptx, sass
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.plan import Plan, Resolved, parse
-from evokern.program import (
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.plan import Plan, Resolved, parse
+from evokern.records.program import (
     CLUSTER_TARGET,
     MOST_CLUSTER_BLOCKS,
     Launch,
@@ -40,8 +37,11 @@ from evokern.program import (
     checked,
     has_clusters,
 )
-from evokern.space import misdeclared
-from evokern.task import Shape, Task
+from evokern.records.task import Shape, Task
+from evokern.toolchain import confinement, forkserver
+from evokern.toolchain.compiler import compile_native
+from evokern.toolchain.disassembly import ptx, sass
+from evokern.tuning.space import misdeclared
 
 __all__ = ["OPTIONS", "PLUGIN", "TARGETS", "Triton"]
 
@@ -117,7 +117,7 @@ class Triton:
         if isinstance(sites, Evidence):
             return sites
         artefact = _cache() / f"{hashlib.sha256((kernel.hash + task.hash).encode()).hexdigest()}.json"
-        nursery.write_whole(
+        forkserver.write_whole(
             artefact,
             json.dumps(
                 {"source": kernel.source, "task": _TASK.dump_python(task, mode="json"), "sites": sites}
@@ -126,8 +126,8 @@ class Triton:
         return artefact
 
     def command(self, artefact: Path, task: Task) -> list[str]:  # noqa: ARG002 - the artefact holds the task
-        library = compile_native(nursery.SHIM, "-O1", shared=True)
-        return ["forked", "interpret", str(artefact), str(library), *nursery.readable_places()]
+        library = compile_native(forkserver.SHIM, "-O1", shared=True)
+        return ["forked", "interpret", str(artefact), str(library), *forkserver.readable_places()]
 
     def profile(self, kernel: Kernel, task: Task) -> tuple[str, ...]:
         found = self.program(kernel, task, task.time[0], self.targets[0])
@@ -188,10 +188,10 @@ def compile_functions(kernel: Kernel, wanted: list[Specialised], target: str) ->
     missing = [index for index, one in enumerate(found) if one is None]
     if not missing:
         return [one for one in found if one is not None]
-    with nursery.job_folder() as folder:
+    with forkserver.job_folder() as folder:
         job = {"source": kernel.source, "target": _triton_target(target), "functions": [wanted[i].job for i in missing]}
         (folder / "job.json").write_text(json.dumps(job))
-        words = nursery.nursery("compile_triton").run(folder)
+        words = forkserver.nursery("compile_triton").run(folder)
         if words is not None:
             return Evidence("compile", _reason(words), words)
         try:
@@ -213,11 +213,11 @@ def _memory_sites(kernel: Kernel, wanted: dict[Specialised, Shape]) -> list[tupl
 
     The interpreter holds against it what it sees. Nothing is optimised for it, which takes milliseconds.
     """
-    with nursery.job_folder() as folder:
+    with forkserver.job_folder() as folder:
         functions = [one.job for one in wanted]
         job = {"source": kernel.source, "target": _triton_target(TARGETS[0]), "functions": functions, "sites": True}
         (folder / "job.json").write_text(json.dumps(job))
-        words = nursery.nursery("compile_triton").run(folder)
+        words = forkserver.nursery("compile_triton").run(folder)
         if words is not None:
             return Evidence("compile", _reason(words), words)
         try:
@@ -331,7 +331,7 @@ def triton_version() -> str:
 
 
 def _cache() -> Path:
-    return nursery.made_folder("triton", triton_version())
+    return forkserver.made_folder("triton", triton_version())
 
 
 def _key(kernel: Kernel, specialised: Specialised, target: str) -> str:
@@ -342,7 +342,7 @@ def _key(kernel: Kernel, specialised: Specialised, target: str) -> str:
 def _remember(file: Path, made: Compiled) -> None:
     facts = _FACTS.dump_json(made.facts)
     sizes = len(facts).to_bytes(4, "little") + len(made.binary).to_bytes(4, "little")
-    nursery.write_whole(file, sizes + facts + made.binary + made.assembly.encode())
+    forkserver.write_whole(file, sizes + facts + made.binary + made.assembly.encode())
 
 
 def _recalled(file: Path) -> Compiled | None:

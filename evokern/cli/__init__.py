@@ -23,8 +23,8 @@ from evokern.cli.show import show
 from evokern.cli.terminal import legible_output
 from evokern.cli.tune import tune
 from evokern.cli.verifiers import verifiers
-from evokern.confinement import hide
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
+from evokern.toolchain.confinement import hide
 
 INTERRUPTED = 130
 """What a shell reports of a process that SIGINT ended."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec
 
 import click
 
-from evokern.errors import EvokernError
-from evokern.quote import cleaned
+from evokern.prompting.quote import cleaned
+from evokern.records.errors import EvokernError
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
+    from evokern.archive import Archive
 
 DAMAGE_LINES = 5
 """Damaged records that are named one by one."""
@@ -32,7 +32,7 @@ def reads_archive(verb: Callable[Concatenate[Archive, P], None]) -> Callable[...
     @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
     @functools.wraps(verb)
     def with_archive(path: Path | None, *arguments: P.args, **options: P.kwargs) -> None:
-        from evokern.history import Archive
+        from evokern.archive import Archive
 
         with Archive(path or newest()) as archive:
             try:

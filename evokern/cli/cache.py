@@ -20,9 +20,9 @@ def cache(limit: str | None, as_json: bool) -> None:
     """
     from pydantic import TypeAdapter
 
-    from evokern import cached, machine
-    from evokern.report import figures
+    from evokern.records import figures
     from evokern.report.table import table
+    from evokern.toolchain import cached, machine
 
     freed = cached.prune(cached.limit(limit)) if limit is not None else 0
     found = cached.shelves()

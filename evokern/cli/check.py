@@ -31,9 +31,9 @@ def check(kernel: Path, target: str, inputs: tuple[str, ...], as_json: bool, **o
     from evokern.api import refused
     from evokern.evaluation.client import Judge
     from evokern.frontends.reading import loaded_for
-    from evokern.outcome import Fidelity, Status
+    from evokern.records.outcome import Fidelity, Status
     from evokern.report import baselines, benchmark
-    from evokern.settings import read_kernel
+    from evokern.taskfile.settings import read_kernel
 
     settings = loaded_for(kernel, target, inputs, given(**options))
     subject = read_kernel(kernel, settings)

@@ -9,7 +9,7 @@ import click
 from evokern.cli.archive import reads_archive
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
+    from evokern.archive import Archive
 
 
 @click.command()

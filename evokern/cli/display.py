@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from evokern.cli.terminal import bare_output
-from evokern.quote import cleaned
+from evokern.prompting.quote import cleaned
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from evokern.outcome import Candidate
+    from evokern.records.outcome import Candidate
     from evokern.report.progress import Standing
 
 NARROW = 90

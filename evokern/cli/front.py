@@ -10,7 +10,7 @@ from evokern.cli.archive import reads_archive
 from evokern.cli.terminal import width
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
+    from evokern.archive import Archive
 
 
 @click.command()

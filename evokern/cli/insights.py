@@ -9,7 +9,7 @@ import click
 from evokern.cli.archive import reads_archive
 
 if TYPE_CHECKING:
-    from evokern.history import Archive
+    from evokern.archive import Archive
 
 
 @click.command()
@@ -20,7 +20,7 @@ def insights(archive: Archive, as_json: bool) -> None:
     Each with what it was worth: how the children whose authors were shown it fared, against the children of the same
     generations whose authors were shown none.
     """
-    from evokern import registry
+    from evokern.plugins import registry
     from evokern.report import insights as report
 
     operators = registry.discover("operators")

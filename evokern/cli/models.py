@@ -10,7 +10,7 @@ import click
 from evokern.cli.overrides import given, overriding
 
 if TYPE_CHECKING:
-    from evokern.settings import ModelSettings
+    from evokern.taskfile.settings import ModelSettings
 
 
 @click.command()
@@ -25,7 +25,7 @@ def models(archive: Path | None, task: Path | None, as_json: bool, **options: ob
     answers, and why no kernel could be read in some. Models are those of --model, of the task file, of ARCHIVE, or of
     EVOKERN_MODEL.
     """
-    from evokern.history import Archive
+    from evokern.archive import Archive
     from evokern.models.client import Client
     from evokern.report import models as report
 
@@ -45,8 +45,8 @@ def models(archive: Path | None, task: Path | None, as_json: bool, **options: ob
 
 
 def _configured(task: Path | None, archive: Path | None, chosen: dict[str, object]) -> tuple[ModelSettings, ...]:
-    from evokern.history import Archive
-    from evokern.settings import Settings, load, named_models
+    from evokern.archive import Archive
+    from evokern.taskfile.settings import Settings, load, named_models
 
     if task is not None:
         return load(task, chosen).models

@@ -15,9 +15,9 @@ def redteam(names: tuple[str, ...]) -> None:
     begin so; by default all of them, which takes about a minute. Exit code 1 when one succeeds or a twin is
     refused.
     """
-    from evokern import compiler, confinement
     from evokern.redteam.suite import attacks, pending
     from evokern.redteam.team import team
+    from evokern.toolchain import compiler, confinement
 
     chosen = [attack for attack in attacks() if not names or attack.name.startswith(names)]
     if not chosen:

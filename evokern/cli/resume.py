@@ -31,7 +31,7 @@ def resume(
     this machine runs Python and asks models of somebody else's choice: that needs --trust-archive. --trust-kernels is
     never taken from an archive.
     """
-    from evokern.search import resume as reopen
+    from evokern.search.search import resume as reopen
 
     if trust_archive:
         search = reopen(archive, from_generation, given(**options), is_trusted=True)

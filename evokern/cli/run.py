@@ -30,7 +30,7 @@ def run(
     second at once; neither loses anything, and `evokern resume` goes on.
     """
     from evokern.frontends.reading import loaded
-    from evokern.search import begin
+    from evokern.search.search import begin
 
     settings = loaded(target, inputs, given(**options))
     watch(begin(settings, archive or settings.archive), archive or settings.archive, quiet=quiet, verbose=verbose)

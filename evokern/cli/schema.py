@@ -15,6 +15,6 @@ def schema() -> None:
     """
     import json
 
-    from evokern.settings import json_schema
+    from evokern.taskfile.settings import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

@@ -11,8 +11,8 @@ from evokern.cli.archive import reads_archive
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evokern.history import Archive
-    from evokern.kernel import Kernel
+    from evokern.archive import Archive
+    from evokern.records.kernel import Kernel
 
 
 @click.command()
@@ -42,7 +42,7 @@ def show(archive: Archive, id: int, source: bool, prompts: bool, as_json: bool) 
 
 def _to_compile(kernel: Kernel) -> str:
     """With all that the compiler needs besides the source, where the kernel's language has such a form."""
-    from evokern import registry
+    from evokern.plugins import registry
 
     backend = registry.discover("backends").get(kernel.language)
     form: Callable[[Kernel], str] | None = getattr(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO, cast
 
-from evokern.quote import legible
+from evokern.prompting.quote import legible
 
 
 def width() -> int | None:

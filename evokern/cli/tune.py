@@ -8,7 +8,7 @@ import click
 
 from evokern.cli.overrides import INPUTS, given, overriding
 from evokern.cli.watch import loudness, watch
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
 
 
 @click.command()
@@ -41,12 +41,13 @@ def tune(
     best for all timed shapes, and those that are better at one; `evokern show ID --source` prints the kernel at its
     point. `evokern resume` goes on.
     """
-    from evokern import machine, registry
     from evokern.frontends.reading import loaded_for
+    from evokern.plugins import registry
     from evokern.report import tuning
-    from evokern.search import begin
-    from evokern.settings import read_kernel
-    from evokern.space import legal_points, misdeclared
+    from evokern.search.search import begin
+    from evokern.taskfile.settings import read_kernel
+    from evokern.toolchain import machine
+    from evokern.tuning.space import legal_points, misdeclared
 
     alone = {"search.operators": ["tune"], "search.islands": 1}
     settings = loaded_for(kernel, target, inputs, given(**options) | alone)

@@ -53,7 +53,7 @@ def calibrate(archive: Path, trust_archive: bool, as_json: bool, **options: obje
     Verdicts and answers go into ARCHIVE, where later searches find them; what was asked already is not asked again.
     Prints what `evokern verifiers ARCHIVE` does. Without --model those that the archive's runs verify with are asked.
     """
-    from evokern.examination import examine
+    from evokern.verification.examination import examine
 
     chosen = given(**options)
     if "models" in chosen:
@@ -71,12 +71,12 @@ def _print(path: Path, as_json: bool) -> None:
 
 
 def _accounts(path: Path) -> list[Account]:
-    from evokern import registry
-    from evokern.cascade import cascade
-    from evokern.history import Archive
+    from evokern.archive import Archive
+    from evokern.plugins import registry
     from evokern.report.verifiers import accounts
-    from evokern.settings import Settings
-    from evokern.verification import configured, kind_of
+    from evokern.taskfile.settings import Settings
+    from evokern.verification.cascade import cascade
+    from evokern.verification.runner import configured, kind_of
 
     found: list[Account] = []
     with Archive(path) as archive:

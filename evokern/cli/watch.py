@@ -16,7 +16,7 @@ from evokern.cli.display import Display, display
 from evokern.cli.terminal import width
 
 if TYPE_CHECKING:
-    from evokern.search import Search
+    from evokern.search.search import Search
 
 SEARCHING = (
     "generations", "offspring", "population", "islands", "seed", "time_s", "evaluations", "threads", "cache",
@@ -45,17 +45,17 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
         EvokernError: a seed fails, or the judge or the archive can't work.
         KeyboardInterrupt: the search was interrupted; everything is committed.
     """
-    from evokern.cascade import Mode
-    from evokern.evolve import evolve
-    from evokern.front import front
-    from evokern.lead import leader
-    from evokern.outcome import Candidate
+    from evokern.loop import evolve
+    from evokern.records.outcome import Candidate
     from evokern.report import front as front_report
     from evokern.report.baselines import text as baselines_text
     from evokern.report.benchmark import UNTIMED, timings
     from evokern.report.models import account as spent_text
     from evokern.report.progress import claim_line, standing
     from evokern.report.verifiers import changes
+    from evokern.selection.front import front
+    from evokern.selection.lead import leader
+    from evokern.verification.cascade import Mode
 
     began, modes = time.monotonic(), dict[str, Mode]()
     with _says_how_to_go_on(archive), display(quiet, verbose) as shown, _first_interrupt_stops(search, shown):

@@ -17,20 +17,20 @@ from statistics import median
 
 import numpy
 
-from evokern.errors import EvokernError
-from evokern.evaluation import inputs, shapes
-from evokern.evaluation.bank import Bank
-from evokern.evaluation.busy import Conditions, lost_ns, runnable_others
-from evokern.evaluation.correctness import Tally, examine
-from evokern.evaluation.golden import Case
-from evokern.evaluation.memory import Slot
-from evokern.evaluation.mixture import PER_WINDOW, SHARED, Mix, drawn_checks, spread, turns
-from evokern.evaluation.rig import Artefact, Rig, Worker
-from evokern.evaluation.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
-from evokern.evaluation.worker import CHECK, TIME, Fallen
-from evokern.outcome import Cache, Evidence, Status
-from evokern.settings import EvaluationSettings
-from evokern.task import Shape, Task, shape_label
+from evokern.evaluation.numerics import inputs, shapes
+from evokern.evaluation.numerics.bank import Bank
+from evokern.evaluation.numerics.correctness import Tally, examine
+from evokern.evaluation.numerics.golden import Case
+from evokern.evaluation.numerics.mixture import PER_WINDOW, SHARED, Mix, drawn_checks, spread, turns
+from evokern.evaluation.timing.busy import Conditions, lost_ns, runnable_others
+from evokern.evaluation.timing.timing import DUELS, HOPELESS, LEAST_PAIRS, STUDENT_95, Pairs, Plan, plan
+from evokern.evaluation.workers.memory import Slot
+from evokern.evaluation.workers.rig import Artefact, Rig, Worker
+from evokern.evaluation.workers.worker import CHECK, TIME, Fallen
+from evokern.records.errors import EvokernError
+from evokern.records.outcome import Cache, Evidence, Status
+from evokern.records.task import Shape, Task, shape_label
+from evokern.taskfile.settings import EvaluationSettings
 
 DRAWN_SHAPES, DRAWS = 3, 9
 """So many shapes are checked beyond those declared, of so many that are tried."""

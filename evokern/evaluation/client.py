@@ -16,23 +16,23 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from evokern import compiler, confinement
-from evokern.errors import EvokernError
-from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Evaluate, Judged, Open, Opened, Refused
-from evokern.evaluation.sandbox import inherited
-from evokern.kernel import Kernel
-from evokern.machine import memory_kills
-from evokern.outcome import Evaluation, Fidelity, Withdrawal
-from evokern.settings import EvaluationSettings
-from evokern.task import Task
+from evokern.evaluation.workers.interrupted import AGAIN
+from evokern.evaluation.workers.sandbox import inherited
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evaluation, Fidelity, Withdrawal
+from evokern.records.task import Task
+from evokern.taskfile.settings import EvaluationSettings
+from evokern.toolchain import compiler, confinement
+from evokern.toolchain.machine import memory_kills
 
 __all__ = ["Baseline", "Judge"]
 
 PATIENCE_S = 1800
 """Every step of the judge has a time limit of its own; this one is for a judge that is itself broken."""
 QUOTED_BYTES = 4096
-_TETHERED, _JUDGE = "evokern.evaluation.tethered", "evokern.evaluation.judge"
+_TETHERED, _JUDGE = "evokern.evaluation.workers.tethered", "evokern.evaluation.judge"
 
 
 class _Gone(EvokernError):

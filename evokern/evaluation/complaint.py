@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evokern.evaluation.worker import Fallen, Interrupted
-from evokern.outcome import YARDSTICK
-from evokern.task import shape_label
+from evokern.evaluation.workers.worker import Fallen, Interrupted
+from evokern.records.outcome import YARDSTICK
+from evokern.records.task import shape_label
 
 
 def complaint(fall: Fallen) -> str:

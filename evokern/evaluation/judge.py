@@ -17,27 +17,27 @@ from statistics import median
 
 import torch
 
-from evokern.confinement import hide
-from evokern.containers import free_bytes
-from evokern.errors import EvokernError
-from evokern.evaluation import admission, capacity, reference, steadiness
-from evokern.evaluation.bank import LEAST_SETS
+from evokern.evaluation import steadiness
 from evokern.evaluation.bench import Bench
 from evokern.evaluation.complaint import complaint
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.interrupted import AGAIN, end_of_patience
 from evokern.evaluation.listings import elsewhere, listings
 from evokern.evaluation.meetings import Meetings
 from evokern.evaluation.messages import REPLY, REQUEST, Baseline, Judged, Open, Opened, Refused
-from evokern.evaluation.rig import Artefact, Programs, Worker
-from evokern.evaluation.rigs import rig_for
+from evokern.evaluation.numerics import admission, capacity, reference
+from evokern.evaluation.numerics.bank import LEAST_SETS
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.rigs.choice import rig_for
 from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
-from evokern.evaluation.roofline import Roofline
-from evokern.evaluation.timing import Pairs, Plan, derived, noise_floor, speedup
-from evokern.evaluation.worker import Fallen, Interrupted
-from evokern.kernel import Kernel
-from evokern.machine import memory_kills
-from evokern.outcome import (
+from evokern.evaluation.timing.roofline import Roofline
+from evokern.evaluation.timing.timing import Pairs, Plan, derived, noise_floor, speedup
+from evokern.evaluation.workers.interrupted import AGAIN, end_of_patience
+from evokern.evaluation.workers.rig import Artefact, Programs, Worker
+from evokern.evaluation.workers.worker import Fallen, Interrupted
+from evokern.plugins.protocols import DeviceBackend, StrictBackend
+from evokern.plugins.registry import discover
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import (
     DOUBT,
     HOLDER,
     PROFILE,
@@ -50,9 +50,10 @@ from evokern.outcome import (
     Status,
     Withdrawal,
 )
-from evokern.protocols import DeviceBackend, StrictBackend
-from evokern.registry import discover
-from evokern.task import Shape, shape_label
+from evokern.records.task import Shape, shape_label
+from evokern.toolchain.confinement import hide
+from evokern.toolchain.containers import free_bytes
+from evokern.toolchain.machine import memory_kills
 
 INTERPRETED_CALL_NS = 20_000_000_000
 """For one call of a worker whose times mean nothing."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Kernel
-from evokern.outcome import PROFILE, Evidence
-from evokern.protocols import DeviceBackend
-from evokern.task import Task
+from evokern.plugins.protocols import DeviceBackend
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import PROFILE, Evidence
+from evokern.records.task import Task
 
 MOST_LISTED_CHARS = 256 << 10
 """Of a listing, as the archive keeps it."""

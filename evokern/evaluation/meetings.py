@@ -14,13 +14,12 @@ from math import exp, log
 from statistics import fmean
 
 from evokern.evaluation.bench import Bench
-from evokern.evaluation.busy import Conditions
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.doubt import doubt
-from evokern.evaluation.mixture import SCREEN, SHARED, WHOLE
-from evokern.evaluation.rig import Artefact, Worker
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.numerics.mixture import SCREEN, SHARED, WHOLE
 from evokern.evaluation.rivals import ALIKE, CANDIDATE, Rivals
-from evokern.evaluation.timing import (
+from evokern.evaluation.timing.busy import Conditions
+from evokern.evaluation.timing.doubt import doubt
+from evokern.evaluation.timing.timing import (
     DUEL_PAIRS,
     DUELS,
     LONG_DUEL_PAIRS,
@@ -30,8 +29,9 @@ from evokern.evaluation.timing import (
     half_width,
     speedup,
 )
-from evokern.outcome import HOLDER, YARDSTICK, Measurement, Speedup
-from evokern.task import Shape
+from evokern.evaluation.workers.rig import Artefact, Worker
+from evokern.records.outcome import HOLDER, YARDSTICK, Measurement, Speedup
+from evokern.records.task import Shape
 
 LOOSE, TIMES_MORE = 0.03, 2
 """A champion whose interval over the faster PyTorch is wider than that on one side meets it as often again, twice at

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from pydantic import ConfigDict, TypeAdapter
 
-from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity, Withdrawal
-from evokern.settings import EvaluationSettings
-from evokern.task import Shape, Task
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evaluation, Fidelity, Withdrawal
+from evokern.records.task import Shape, Task
+from evokern.taskfile.settings import EvaluationSettings
 
 
 @dataclass(frozen=True)

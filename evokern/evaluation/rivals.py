@@ -15,28 +15,20 @@ from importlib.metadata import version
 from math import log
 from statistics import median
 
-from evokern.evaluation.alike import work_for
-from evokern.evaluation.baseline import IMPORT_TIMEOUT_NS, CompileNotes
 from evokern.evaluation.bench import TRUSTED, Bench
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.drift import PastLatencies
 from evokern.evaluation.messages import Baseline
-from evokern.evaluation.mixture import SHARED
-from evokern.evaluation.rig import Artefact, Worker
-from evokern.evaluation.timing import (
-    LEAST_PAIRS,
-    Pairs,
-    Plan,
-    derived,
-    inverted,
-    noise_floor,
-    speedup,
-)
-from evokern.evaluation.worker import Fallen, Interrupted
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Measurement, Speedup, Status, Withdrawal, paced_by
-from evokern.settings import EvaluationSettings
-from evokern.task import Shape, shape_label
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.numerics.mixture import SHARED
+from evokern.evaluation.rigs.baseline import IMPORT_TIMEOUT_NS, CompileNotes
+from evokern.evaluation.timing.alike import work_for
+from evokern.evaluation.timing.drift import PastLatencies
+from evokern.evaluation.timing.timing import LEAST_PAIRS, Pairs, Plan, derived, inverted, noise_floor, speedup
+from evokern.evaluation.workers.rig import Artefact, Worker
+from evokern.evaluation.workers.worker import Fallen, Interrupted
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import HOLDER, PACEMAKER, YARDSTICK, Measurement, Speedup, Status, Withdrawal, paced_by
+from evokern.records.task import Shape, shape_label
+from evokern.taskfile.settings import EvaluationSettings
 
 YARDSTICK_ADVANTAGE = FAR = 5
 """How many times slower than the fastest rival the yardstick may be and still be the one that candidates meet."""

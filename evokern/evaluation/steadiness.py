@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from evokern.evaluation.bench import Bench
-from evokern.evaluation.correctness import Tally
+from evokern.evaluation.numerics.correctness import Tally
 from evokern.evaluation.rivals import CANDIDATE
-from evokern.evaluation.worker import Fallen
-from evokern.kernel import Kernel
-from evokern.outcome import Fidelity
-from evokern.protocols import Strictness
+from evokern.evaluation.workers.worker import Fallen
+from evokern.plugins.protocols import Strictness
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Fidelity
 
 TIMEOUT_NS = 20_000_000_000
 """Of several calls. Threads that are more than the cores wait for each other at every barrier: an honest kernel that

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from evokern.errors import EvokernError
-from evokern.task import DType
+from evokern.records.errors import EvokernError
+from evokern.records.task import DType
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
 
 
 def expression(size: Any, names: Mapping[str, str]) -> str:

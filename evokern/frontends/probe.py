@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from evokern.frontends.example import Example
 from evokern.frontends.found import Argument
-from evokern.task import evaluate
+from evokern.records.task import evaluate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 
-from evokern.errors import EvokernError
 from evokern.frontends.found import Argument
-from evokern.task import evaluate
+from evokern.records.errors import EvokernError
+from evokern.records.task import evaluate
 
 Shape = dict[str, int]
 

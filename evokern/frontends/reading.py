@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from evokern.errors import EvokernError
-from evokern.evaluation.sandbox import inherited
+from evokern.evaluation.workers.sandbox import inherited
 from evokern.frontends import writing
 from evokern.frontends.found import Found
 from evokern.frontends.naming import identifier
 from evokern.frontends.target import Target, is_python, parse
-from evokern.settings import AUTO, Settings, language_of, load
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import AUTO, Settings, language_of, load
 
 TIMEOUT_S = 600
 

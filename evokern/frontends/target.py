@@ -9,7 +9,7 @@ import ast
 from dataclasses import dataclass
 from pathlib import Path
 
-from evokern.errors import EvokernError
+from evokern.records.errors import EvokernError
 
 PROVIDERS = ("get_inputs", "get_init_inputs", "example_inputs")
 """Functions of a file that make example inputs; they are no targets."""

@@ -17,12 +17,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
 from torch.utils import _pytree as pytree
 
-from evokern.errors import EvokernError
 from evokern.frontends import extents, naming, proposal
 from evokern.frontends.example import Example, complaint, load, made
 from evokern.frontends.found import Argument, Dimension, Folded, Found
 from evokern.frontends.probe import Probe
-from evokern.task import DType
+from evokern.records.errors import EvokernError
+from evokern.records.task import DType
 
 _RANDOM = ("dropout", "bernoulli", "rand", "randn", "randint", "randperm", "multinomial", "normal", "uniform", "rrelu")
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from evokern.errors import EvokernError
 from evokern.frontends.found import Argument, Found
+from evokern.records.errors import EvokernError
 
 _WRAPPER = """
 
@@ -136,7 +136,7 @@ def _shape(shape: dict[str, int]) -> str:
 
 
 def _bytes(argument: Argument, shape: dict[str, int]) -> int:
-    from evokern.task import DType, Tensor
+    from evokern.records.task import DType, Tensor
 
     return Tensor(argument.name, DType(argument.dtype), argument.dims).bytes(shape)
 

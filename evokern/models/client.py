@@ -16,15 +16,15 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from evokern.completion import Completion, Finish, ModelFailed, ModelRefused, Prompt
-from evokern.errors import EvokernError
 from evokern.models.body import Heard, Usage, holds_choices, read_body, usage_in
 from evokern.models.keys import key_for, scrubbed, spoilt_key
 from evokern.models.ledger import Price
 from evokern.models.patience import Patience, asked_pause_s
 from evokern.models.wire import Wire, install, listening
-from evokern.quote import inline
-from evokern.settings import ModelSettings
+from evokern.prompting.quote import inline
+from evokern.records.completion import Completion, Finish, ModelFailed, ModelRefused, Prompt
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import ModelSettings
 
 TRIES = 8
 """Requests for one answer: with half of them failing, one call in 256 is given up."""

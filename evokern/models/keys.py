@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from evokern.settings import ModelSettings
+from evokern.taskfile.settings import ModelSettings
 
 _SECRET_NAME = re.compile(r"(^|_)(API_?KEYS?|KEYS?|TOKENS?|SECRETS?|PASSWORDS?|CREDENTIALS)(_|$)", re.IGNORECASE)
 _SHORTEST = 8

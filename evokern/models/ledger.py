@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from evokern.completion import Completion, Exhausted, Finish, Prompt
-from evokern.settings import BudgetSettings
+from evokern.records.completion import Completion, Exhausted, Finish, Prompt
+from evokern.taskfile.settings import BudgetSettings
 
 _LETTERS_PER_TOKEN = 3.0
 """Of source code, roughly; a reservation is an estimate and is replaced by the true count when the answer comes."""

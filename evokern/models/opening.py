@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import closing
 from pathlib import Path
 
-from evokern import registry
-from evokern.errors import EvokernError
-from evokern.models.desk import Desk, Source
+from evokern.models.gateway import Desk, Source
 from evokern.models.replay import Replay, judging_s
-from evokern.protocols import Archive, Run
-from evokern.settings import Settings
+from evokern.plugins import registry
+from evokern.plugins.protocols import Archive, Run
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import Settings
 
 
 def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:

@@ -12,11 +12,11 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from evokern.completion import Completion, Exchange, Exhausted, Finish, ModelFailed, NoAnswer, Prompt
-from evokern.models.desk import content_key
+from evokern.models.gateway import content_key
 from evokern.models.ledger import Price
-from evokern.outcome import Candidate
-from evokern.settings import ModelSettings
+from evokern.records.completion import Completion, Exchange, Exhausted, Finish, ModelFailed, NoAnswer, Prompt
+from evokern.records.outcome import Candidate
+from evokern.taskfile.settings import ModelSettings
 
 
 class Replay:

@@ -13,9 +13,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from evokern.kernel import Kernel
-from evokern.outcome import Fidelity, Status
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Fidelity, Status
+from evokern.records.task import DType, Scalar, Task, Tensor
 
 FOLDER = Path(__file__).parent
 NO_GAIN = "no-gain"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from evokern.evaluation.client import Judge
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Fidelity, Status
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import HOLDER, Evaluation, Fidelity, Status
 from evokern.redteam.suite import NO_GAIN, TASK, Attack, honest
-from evokern.settings import EvaluationSettings
+from evokern.taskfile.settings import EvaluationSettings
 
 SETTINGS = EvaluationSettings(screen_ms=5, confirm_ms=30, compile_cap_s=0.2)
 GAIN = 1.15

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from evokern.evaluation.messages import Baseline
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.task import shape_label
 from evokern.report.table import table
-from evokern.task import shape_label
 
 
 def text(baselines: Sequence[Baseline]) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter
 
 from evokern.evaluation.messages import Baseline
-from evokern.outcome import Evaluation, Evidence, Measurement, Status
-from evokern.report import figures
-from evokern.report.figures import Ratio
+from evokern.records import figures
+from evokern.records.figures import Ratio
+from evokern.records.outcome import Evaluation, Evidence, Measurement, Status
+from evokern.records.task import shape_label
 from evokern.report.table import table
-from evokern.task import shape_label
 
 TERMS = {
     "eager": "PyTorch as it runs the reference, operator by operator",

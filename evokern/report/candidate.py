@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.completion import Exchange
-from evokern.outcome import Candidate, Verdict
-from evokern.report import benchmark, figures, tuning
-from evokern.report.figures import Ratio
+from evokern.records import figures
+from evokern.records.completion import Exchange
+from evokern.records.figures import Ratio
+from evokern.records.outcome import Candidate, Verdict
+from evokern.report import benchmark, tuning
 
 
 def text(candidate: Candidate, exchanges: Sequence[Exchange] = (), history: Sequence[Candidate] = ()) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.outcome import Candidate
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.outcome import Candidate
 from evokern.report.recipe import only_in
 from evokern.report.table import table
 

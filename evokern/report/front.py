@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.outcome import Candidate
-from evokern.report import figures
-from evokern.report.figures import Ratio
+from evokern.records import figures
+from evokern.records.figures import Ratio
+from evokern.records.outcome import Candidate
 from evokern.report.recipe import recipe, short_recipe
 from evokern.report.table import table
 

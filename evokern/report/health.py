@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from evokern import compiler, confinement, disassembly, machine
 from evokern.backends import cpp
-from evokern.confinement import Level
-from evokern.errors import EvokernError
-from evokern.evaluation import neighbours, seclusion
-from evokern.evaluation.gpu import ncu
-from evokern.report import figures
-from evokern.settings import AUTO, choose_backend
-from evokern.untrusted.compile_cuda import find_nvrtc
+from evokern.evaluation.rigs.gpu import ncu
+from evokern.evaluation.timing import contention
+from evokern.evaluation.workers import seclusion
+from evokern.records import figures
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import AUTO, choose_backend
+from evokern.toolchain import compiler, confinement, disassembly, machine
+from evokern.toolchain.confinement import Level
+from evokern.toolchain.nvrtc import find_nvrtc
 
 _PROGRAM = '#include <omp.h>\nextern "C" int cores() { return omp_get_max_threads(); }\n'
 _COMPILER_ADVICE = "install one: `apt install g++`, `dnf install gcc-c++`, `pacman -S gcc`; or set CXX"
@@ -149,11 +150,11 @@ def _neighbours() -> Iterator[Finding]:
     if machine.find_compiler() is None:
         return
     try:
-        contention = neighbours.here().contention(LOOKS)
+        crowding = contention.here().contention(LOOKS)
     except EvokernError:
         return  # as its compiler does not work, which is told elsewhere
-    alone = contention < figures.OTHER
-    state = f"computing takes {figures.ratio(contention)} what it takes on cores of one's own"
+    alone = crowding < figures.OTHER
+    state = f"computing takes {figures.ratio(crowding)} what it takes on cores of one's own"
     yield Finding("neighbours", state, alone, False, "" if alone else _NEIGHBOURS_ADVICE)
 
 

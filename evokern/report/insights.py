@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.completion import Exchange, Finish
-from evokern.outcome import Candidate
-from evokern.worth import Worth, worth
+from evokern.records.completion import Exchange, Finish
+from evokern.records.outcome import Candidate
+from evokern.selection.worth import Worth, worth
 
 
 @dataclass(frozen=True)

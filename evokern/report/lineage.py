@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.completion import Exchange
-from evokern.kernel import Parent
-from evokern.outcome import Candidate
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.completion import Exchange
+from evokern.records.kernel import Parent
+from evokern.records.outcome import Candidate
 from evokern.report.recipe import only_in
 
 Answers = Mapping[int, Exchange]

@@ -9,14 +9,14 @@ from math import exp
 
 from pydantic import TypeAdapter
 
-from evokern.completion import Exchange, Finish, Flaw
 from evokern.models.ledger import Price, Spending, spending
-from evokern.outcome import Candidate
-from evokern.proposer import trials
-from evokern.records import View
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.completion import Exchange, Finish, Flaw
+from evokern.records.outcome import Candidate
 from evokern.report.table import table
-from evokern.settings import BudgetSettings
+from evokern.search.proposer import trials
+from evokern.search.state import View
+from evokern.taskfile.settings import BudgetSettings
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evokern.lead import leader
-from evokern.outcome import Candidate, Evaluation, Status
-from evokern.quote import inline
-from evokern.report import figures
+from evokern.prompting.quote import inline
+from evokern.records import figures
+from evokern.records.outcome import Candidate, Evaluation, Status
 from evokern.report.benchmark import doubts
 from evokern.report.recipe import short_recipe
+from evokern.selection.lead import leader
 
 IDEA_CHARS = 120
 """Of what a model says of its kernel, in a line."""

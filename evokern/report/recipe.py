@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child, Step
+from evokern.records.kernel import Child, Step
 
 
 def recipe(child: Child) -> str:

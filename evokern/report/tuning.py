@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from evokern.lead import leader
-from evokern.outcome import Candidate
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.outcome import Candidate
+from evokern.records.task import Shape, shape_label
+from evokern.records.tunable import Point
 from evokern.report.table import table
-from evokern.task import Shape, shape_label
-from evokern.tunable import Point
-from evokern.tune import importance, trials_of
+from evokern.selection.lead import leader
+from evokern.tuning.next_point import importance, trials_of
 
 
 def text(candidates: Sequence[Candidate], shapes: Sequence[Shape]) -> str:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from evokern.calibration import EVEN, Confusion, judge_s_of_wrong
-from evokern.cascade import Mode, Trust
-from evokern.outcome import Candidate
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.outcome import Candidate
 from evokern.report.table import table
+from evokern.verification.calibration import EVEN, Confusion, judge_s_of_wrong
+from evokern.verification.cascade import Mode, Trust
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The process that a Triton kernel lives in where there is no GPU: interprets it on the judge's buffers.
 
-It serves the same control page as the C++ runner (evaluation/native/runner.cpp), with the same rights once the kernel
+It serves the same control page as the C++ runner (evokern/native/runner.cpp), with the same rights once the kernel
 is loaded: it can compute, and say done. Its times mean nothing.
 
 ``tl.device_assert`` does nothing, as on a device without ``TRITON_DEBUG``: what is wrong shows in the results.
@@ -30,13 +30,13 @@ from triton.language.extra import libdevice
 from triton.language.extra.cuda import libdevice as cuda_libdevice
 from triton.runtime import interpreter
 
-from evokern._job_end import DIVERGED, UNSUPPORTED
 from evokern.backends._triton_arguments import bind, is_built_in, matched
 from evokern.backends._triton_module import DeviceFunction, device_functions
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
-from evokern.task import DType, Shape, Task, shape_label
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.plan import Number, Plan, PlannedLaunch, Resolved, ScratchTensor, TaskTensor, parse
+from evokern.records.task import DType, Shape, Task, shape_label
+from evokern.toolchain._job_end import DIVERGED, UNSUPPORTED
 from evokern.untrusted import control_flow
 from evokern.untrusted.checked_memory import CheckedMemory, Misuse, Region
 from evokern.untrusted.emulation import Unsupported, install, install_libdevice, reseed

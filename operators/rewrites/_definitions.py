@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from evokern.syntax import Edit, Syntax
+from evokern.analysis.syntax import Edit, Syntax
 
 
 def definition(syntax: Syntax, name: str, text: str) -> list[Edit]:

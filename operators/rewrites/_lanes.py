@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from evokern.effects import declared_in, text_of, walk
-from evokern.syntax import BLOCK_SUFFIX, INDENT, REST_SUFFIX, Edit, Loop, Syntax, is_pragma, reindent
+from evokern.analysis.effects import declared_in, text_of, walk
+from evokern.analysis.syntax import BLOCK_SUFFIX, INDENT, REST_SUFFIX, Edit, Loop, Syntax, is_pragma, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._tiles import ELEMENT_BYTES, block_name, factor, fresh

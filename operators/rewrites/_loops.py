@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evokern.dependence import Dependences
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import Edit, Loop, Syntax, parse
-from evokern.task import Task
+from evokern.analysis.dependence import Dependences
+from evokern.analysis.syntax import Edit, Loop, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 Choices = Mapping[str, tuple[str, ...]]
 

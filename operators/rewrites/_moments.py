@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evokern.effects import declared_in, text_of
-from evokern.syntax import Loop, Syntax, is_pragma
+from evokern.analysis.effects import declared_in, text_of
+from evokern.analysis.syntax import Loop, Syntax, is_pragma
 
 from ._loops import LoopPlace, has_pragma, is_innermost
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evokern.effects import Access, text_of
-from evokern.syntax import Syntax
+from evokern.analysis.effects import Access, text_of
+from evokern.analysis.syntax import Syntax
 
 from ._loops import LoopPlace
 

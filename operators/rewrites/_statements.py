@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evokern.effects import declared_in
-from evokern.syntax import Loop, Syntax, is_pragma
+from evokern.analysis.effects import declared_in
+from evokern.analysis.syntax import Loop, Syntax, is_pragma
 
 if TYPE_CHECKING:
     from tree_sitter import Node

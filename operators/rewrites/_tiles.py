@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from evokern.effects import Access, text_of
-from evokern.polynomial import Polynomial, constant
-from evokern.syntax import BLOCK_SUFFIX, Loop, Syntax
+from evokern.analysis.effects import Access, text_of
+from evokern.analysis.polynomial import Polynomial, constant
+from evokern.analysis.syntax import BLOCK_SUFFIX, Loop, Syntax
 
 from ._loops import LoopPlace
 

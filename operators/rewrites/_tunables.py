@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from evokern.kernel import Kernel
-from evokern.syntax import Edit, Syntax
-from evokern.tunable import with_first
+from evokern.analysis.syntax import Edit, Syntax
+from evokern.records.kernel import Kernel
+from evokern.records.tunable import with_first
 
 from ._tiles import fresh
 

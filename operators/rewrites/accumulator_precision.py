@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from evokern.effects import Access, text_of
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import Edit, Syntax, parse
-from evokern.task import Task
+from evokern.analysis.effects import Access, text_of
+from evokern.analysis.syntax import Edit, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 from ._reductions import updates
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from evokern.effects import text_of, walk
-from evokern.syntax import INDENT, REST_SUFFIX, Edit, Loop, Syntax, reindent
+from evokern.analysis.effects import text_of, walk
+from evokern.analysis.syntax import INDENT, REST_SUFFIX, Edit, Loop, Syntax, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines
 from ._reductions import Reduction, clauses, reductions

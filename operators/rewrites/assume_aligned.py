@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import INDENT, Edit, Syntax, parse
-from evokern.task import Task
+from evokern.analysis.syntax import INDENT, Edit, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 _ALIGNMENT_BYTES = 64
 

@@ -6,11 +6,11 @@ random choice after the other is a worse search than Optuna's.
 
 from __future__ import annotations
 
-from evokern.kernel import Kernel, Step
-from evokern.point import at
-from evokern.protocols import Site
-from evokern.space import legal_points
-from evokern.task import Task
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
+from evokern.tuning.point import at
+from evokern.tuning.space import legal_points
 
 
 class Choose:

@@ -7,9 +7,9 @@ MATH may change rounding: reassociation splits sums as a vector loop does, fast 
 from __future__ import annotations
 
 from evokern.backends.cpp import NO_FLAG
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.task import Task
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 from ._tunables import declaration
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evokern.effects import Effects
-from evokern.syntax import INDENT, Edit, Loop, reindent
+from evokern.analysis.effects import Effects
+from evokern.analysis.syntax import INDENT, Edit, Loop, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, body_text, whole_lines
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evokern.effects import Access
-from evokern.syntax import Edit
+from evokern.analysis.effects import Access
+from evokern.analysis.syntax import Edit
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma
 from ._tiles import element_type, fresh

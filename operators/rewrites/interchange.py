@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import Edit, Loop
+from evokern.analysis.syntax import Edit, Loop
 
 from ._loops import Choices, LoopPlace, LoopRewrite
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import INDENT, Edit, Syntax, reindent
+from evokern.analysis.syntax import INDENT, Edit, Syntax, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._moments import Moments, moments, pragma

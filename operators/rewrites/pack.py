@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from evokern.dependence import Dependences
-from evokern.effects import Access, walk
-from evokern.kernel import Kernel, Step
-from evokern.polynomial import Polynomial, constant, symbol
-from evokern.protocols import Site
-from evokern.syntax import INDENT, Edit, Loop, Syntax, parse
-from evokern.task import Task, Tensor
+from evokern.analysis.dependence import Dependences
+from evokern.analysis.effects import Access, walk
+from evokern.analysis.polynomial import Polynomial, constant, symbol
+from evokern.analysis.syntax import INDENT, Edit, Loop, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task, Tensor
 
 _EVERY = "every input"
 """The site that packs all of them, each along the first dimension that it offers."""

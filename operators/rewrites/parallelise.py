@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import Edit, Loop, Syntax, is_pragma
+from evokern.analysis.syntax import Edit, Loop, Syntax, is_pragma
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_parallel, pragma_before
 from ._tunables import declare
@@ -16,7 +16,7 @@ _KINDS, _CHUNKS = ("static", "dynamic", "guided"), ("1", "2", "4", "8", "16", "3
 
 
 class Parallelise(LoopRewrite):
-    """Applies to loops whose iterations are proven independent (`evokern.dependence`), outside other parallel loops."""
+    """Applies to loops proven independent (`evokern.analysis.dependence`), outside other parallel loops."""
 
     name = "parallelise"
     usual = ("schedule", "guided, 1")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.dependence import Dependences
-from evokern.effects import Access
-from evokern.syntax import INDENT, Edit, Loop, reindent
+from evokern.analysis.dependence import Dependences
+from evokern.analysis.effects import Access
+from evokern.analysis.syntax import INDENT, Edit, Loop, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost
 from ._tiles import ELEMENT_BYTES, element_type, fresh, index_at, is_contiguous

@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evokern.effects import text_of, walk
-from evokern.syntax import Edit, Syntax
+from evokern.analysis.effects import text_of, walk
+from evokern.analysis.syntax import Edit, Syntax
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost
 from ._tiles import fresh

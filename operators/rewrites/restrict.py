@@ -5,11 +5,11 @@ True of every kernel: the judge owns the buffers, and no two of them overlap.
 
 from __future__ import annotations
 
-from evokern.effects import walk
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import Edit, Syntax, parse
-from evokern.task import Task
+from evokern.analysis.effects import walk
+from evokern.analysis.syntax import Edit, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 
 class Restrict:

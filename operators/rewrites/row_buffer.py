@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evokern.effects import Access
-from evokern.syntax import Edit, Loop, Syntax
+from evokern.analysis.effects import Access
+from evokern.analysis.syntax import Edit, Loop, Syntax
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma, is_innermost
 from ._tiles import ELEMENT_BYTES, element_type, fresh

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import Edit
-from evokern.task import Task
+from evokern.analysis.syntax import Edit
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, pragma_before
 from ._reductions import clauses, reductions

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evokern.effects import declared_in
-from evokern.syntax import INDENT, Edit, reindent
+from evokern.analysis.effects import declared_in
+from evokern.analysis.syntax import INDENT, Edit, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._statements import Statement, lines, statements

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evokern.effects import declared_in, text_of, walk
-from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Loop, Syntax, is_pragma, reindent
+from evokern.analysis.effects import declared_in, text_of, walk
+from evokern.analysis.syntax import INDENT, TILE_SUFFIX, Edit, Loop, Syntax, is_pragma, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._tiles import block_name, fresh

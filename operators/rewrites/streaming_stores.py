@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from evokern.effects import Access
-from evokern.syntax import INDENT, TILE_SUFFIX, Edit, Syntax, reindent
+from evokern.analysis.effects import Access
+from evokern.analysis.syntax import INDENT, TILE_SUFFIX, Edit, Syntax, reindent
 
 from ._definitions import definition
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, whole_lines

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import BLOCK_SUFFIX, INDENT, Edit, reindent
+from evokern.analysis.syntax import BLOCK_SUFFIX, INDENT, Edit, reindent
 
 from ._loops import Choices, LoopPlace, LoopRewrite, whole_lines
 from ._tunables import declare

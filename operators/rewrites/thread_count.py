@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.effects import walk
-from evokern.syntax import Edit, Syntax
+from evokern.analysis.effects import walk
+from evokern.analysis.syntax import Edit, Syntax
 
 from ._loops import Choices, LoopPlace, LoopRewrite, has_pragma
 

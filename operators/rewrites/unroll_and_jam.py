@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from evokern.effects import Access
+from evokern.analysis.effects import Access
 
 from ._lanes import ARRAY, Lanes, LanesRewrite
 from ._loops import LoopPlace, has_pragma

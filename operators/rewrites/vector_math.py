@@ -10,11 +10,11 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from evokern.effects import text_of, walk
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.syntax import Edit, Syntax, parse
-from evokern.task import Task
+from evokern.analysis.effects import text_of, walk
+from evokern.analysis.syntax import Edit, Syntax, parse
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 from ._definitions import definition
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import Edit
+from evokern.analysis.syntax import Edit
 
 from ._loops import Choices, LoopPlace, LoopRewrite, is_innermost, pragma_before
 

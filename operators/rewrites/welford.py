@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from evokern.syntax import BLOCK_SUFFIX, Edit
+from evokern.analysis.syntax import BLOCK_SUFFIX, Edit
 
 from ._loops import Choices, LoopPlace, LoopRewrite
 from ._moments import moments

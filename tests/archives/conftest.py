@@ -9,10 +9,20 @@ from typing import TypeVar
 
 import pytest
 
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
-from evokern.protocols import Generation, Run
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import (
+    Cache,
+    Candidate,
+    Evaluation,
+    Evidence,
+    Fidelity,
+    Measurement,
+    Speedup,
+    Status,
+    Verdict,
+)
 
 T = TypeVar("T")
 EDGES = (0.0, 1.0, 0.1 + 0.2, 5e-324, 1.7976931348623157e308, math.pi, 1e16 + 2)

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.completion import Flaw, Flawed
-from evokern.errors import EvokernError
-from evokern.kernel import Child, Parent, Recipe
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Generation
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation
+from evokern.records.completion import Flaw, Flawed
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Child, Parent, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
 
 ARCHIVES = registry.discover("archives")
 

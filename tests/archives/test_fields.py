@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from evokern import registry
-from evokern.completion import Completion, Exchange, Finish, Flawed, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status, Verdict
-from evokern.protocols import Generation, Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.completion import Completion, Exchange, Finish, Flawed, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status, Verdict
 
 ARCHIVES = registry.discover("archives")
 PLACES = {  # what names another record must name one that is there

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.errors import EvokernError
+from evokern.plugins import registry
+from evokern.records.errors import EvokernError
 
 SQLite = registry.discover("archives")["sqlite"]
 BESIDE = ("-wal", "-shm", "-lock", "-journal")

@@ -9,7 +9,7 @@ import signal
 import sqlite3
 from dataclasses import replace
 
-from evokern import registry
+from evokern.plugins import registry
 
 SQLite = registry.discover("archives")["sqlite"]
 KILLS = 20

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
-from evokern.protocols import Generation, Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
 
 SQLite = registry.discover("archives")["sqlite"]
 

@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.outcome import Cache, Candidate, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status, Verdict
-from evokern.protocols import Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.completion import Completion, Exchange, Finish, Flaw, Flawed, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import (
+    Cache,
+    Candidate,
+    Evaluation,
+    Evidence,
+    Fidelity,
+    Measurement,
+    Speedup,
+    Status,
+    Verdict,
+)
 
 README = Path(__file__).parents[2] / "archives" / "README.md"
 SEED = Kernel("void kernel() { /* ü */ }")

@@ -13,9 +13,9 @@ from pathlib import Path
 from evokern.api import refused
 from evokern.evaluation.client import Judge
 from evokern.frontends.reading import loaded_for
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Evaluation, Fidelity, Measurement, Status
-from evokern.settings import Settings, read_kernel
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import HOLDER, Evaluation, Fidelity, Measurement, Status
+from evokern.taskfile.settings import Settings, read_kernel
 
 FOLDER = Path(__file__).parent
 EXAMPLES = FOLDER.parents[1] / "examples"

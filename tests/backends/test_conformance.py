@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.program import Program
-from evokern.protocols import Backend, DeviceBackend
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.task import Task
+from evokern.plugins.protocols import Backend, DeviceBackend
+from evokern.plugins.registry import discover
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.program import Program
+from evokern.records.task import Task
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BACKENDS: dict[str, Backend] = {name: plugin() for name, plugin in discover("backends").items()}

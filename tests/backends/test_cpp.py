@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from evokern.backends.cpp import Cpp, allowed_flag, shim
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.settings import load
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.task import DType, Scalar, Task, Tensor
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from evokern import compiler
 from evokern.backends._cpp_profile import MOST_FACTS, facts
 from evokern.backends.cpp import Cpp
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.task import DType, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.task import DType, Task, Tensor
+from evokern.toolchain import compiler
 
 X, Y = Tensor("x", DType.FLOAT32, ("N",)), Tensor("y", DType.FLOAT32, ("N",))
 TASK = Task("t", "other", "t.py", "", (X,), (Y,), ({"N": 4},), ({"N": 4},))

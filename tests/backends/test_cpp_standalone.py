@@ -6,9 +6,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.protocols import Inspection
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel, Recipe
 from tests.specimens import task
 
 KERNEL = Kernel("""\

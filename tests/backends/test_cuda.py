@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from evokern.backends.cuda import PRELUDE, Cuda
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.program import CType, NumberValue, Program, ScratchPointer, TensorPointer
-from evokern.settings import load
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.program import CType, NumberValue, Program, ScratchPointer, TensorPointer
+from evokern.records.task import DType, Scalar, Task, Tensor
+from evokern.taskfile.settings import load
 from evokern.untrusted.compile_cuda import _nvcc
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from evokern import confinement, nursery
 from evokern.backends.triton import TARGETS, Triton
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.program import CType, NullPointer, NumberValue, Program, ScratchPointer, TensorPointer
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.program import CType, NullPointer, NumberValue, Program, ScratchPointer, TensorPointer
+from evokern.records.task import DType, Scalar, Task, Tensor
+from evokern.toolchain import confinement, forkserver
 from tests.triton_variants import BUGS, seed_kernel, task_of
 
 TASK = Task(
@@ -169,10 +169,10 @@ def test_the_compile_worker_has_no_rights(tmp_path: Path):
     """The check of modules is for clear errors; this is what holds when something passes it by."""
     secret = tmp_path / "secret"
     secret.write_text("key")
-    with nursery.job_folder() as folder:
+    with forkserver.job_folder() as folder:
         job = {"source": f"open({str(secret)!r}, 'a')\n", "target": [], "functions": []}
         (folder / "job.json").write_text(json.dumps(job))
-        words = nursery.nursery("compile_triton").run(folder)
+        words = forkserver.nursery("compile_triton").run(folder)
     assert words is not None
     assert "PermissionError" in words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evokern.backends._triton_module import device_functions
-from evokern.outcome import Evidence
+from evokern.records.outcome import Evidence
 
 MODULE = """import triton
 import triton.language as tl

@@ -22,8 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from evokern.errors import EvokernError
-from evokern.outcome import Fidelity
+from evokern.records.errors import EvokernError
+from evokern.records.outcome import Fidelity
 from tests.attacks.cases import CASES, face
 from tests.benchmarks.reproduce import loaded
 

@@ -17,15 +17,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
-from evokern import registry
-from evokern.calibration import LEAST_DOUBT, track_records
-from evokern.cascade import Mode, cascade
-from evokern.kernel import Child, Recipe
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Verifier
-from evokern.settings import Settings, load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Verifier
+from evokern.records.kernel import Child, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.taskfile.settings import Settings, load
+from evokern.verification.calibration import LEAST_DOUBT, track_records
+from evokern.verification.cascade import Mode, cascade
+from tests.search.test_search import TASK
 from tests.server.reviewer import SURE, UNSURE
-from tests.test_search import TASK
 
 KERNELS, BATCH, VERDICTS, JUDGE_S = 1000, 20, 200, 5.0
 WHY = Evidence("numerics", "it looks wrong")

@@ -21,15 +21,15 @@ import torch
 
 from evokern.evaluation import steadiness
 from evokern.evaluation.bench import Bench
-from evokern.evaluation.correctness import Tally
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
-from evokern.evaluation.rig import Worker
+from evokern.evaluation.numerics.correctness import Tally
 from evokern.evaluation.rivals import CANDIDATE
-from evokern.evaluation.worker import Fallen
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.protocols import StrictBackend, Strictness
+from evokern.evaluation.workers.rig import Worker
+from evokern.evaluation.workers.worker import Fallen
+from evokern.plugins.protocols import StrictBackend, Strictness
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
 from tests.benchmarks.labelled import wards
 
 

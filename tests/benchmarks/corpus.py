@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
-from evokern.outcome import Evaluation, Evidence, Fidelity, Status
-from evokern.settings import EvaluationSettings
-from evokern.task import shape_label
+from evokern.records.errors import EvokernError
+from evokern.records.outcome import Evaluation, Evidence, Fidelity, Status
+from evokern.records.task import shape_label
+from evokern.taskfile.settings import EvaluationSettings
 from tests.corpus.corpus import Honest, Specimens, Wrong, specimens, tasks
 
 SETTINGS = EvaluationSettings(screen_ms=5, compile_cap_s=0.2)

@@ -19,12 +19,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from evokern.evaluation import gate, inputs
-from evokern.evaluation.golden import Case, Oracle
-from evokern.evaluation.reference import load as load_reference
-from evokern.evaluation.sensitivity import Study, jittered
-from evokern.settings import load
-from evokern.task import Shape, Task, shape_label
+from evokern.evaluation.numerics import gate, inputs
+from evokern.evaluation.numerics.golden import Case, Oracle
+from evokern.evaluation.numerics.reference import load as load_reference
+from evokern.evaluation.numerics.sensitivity import Study, jittered
+from evokern.records.task import Shape, Task, shape_label
+from evokern.taskfile.settings import load
 
 Tensors = tuple[torch.Tensor, ...]
 Variant = Callable[..., torch.Tensor]

@@ -34,18 +34,18 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from evokern.evaluation import judge as judging  # noqa: E402
-from evokern.evaluation.gpu.baseline import KINDS  # noqa: E402
-from evokern.evaluation.gpu.nvml import Monitor  # noqa: E402
-from evokern.evaluation.gpu.rig import GpuRig  # noqa: E402
 from evokern.evaluation.judge import Judge  # noqa: E402
 from evokern.evaluation.messages import Open  # noqa: E402
-from evokern.kernel import Kernel  # noqa: E402
-from evokern.outcome import HOLDER, Evaluation, Fidelity, Status  # noqa: E402
-from evokern.protocols import Backend, DeviceBackend  # noqa: E402
+from evokern.evaluation.rigs.gpu.baseline import KINDS  # noqa: E402
+from evokern.evaluation.rigs.gpu.nvml import Monitor  # noqa: E402
+from evokern.evaluation.rigs.gpu.rig import GpuRig  # noqa: E402
+from evokern.plugins.protocols import Backend, DeviceBackend  # noqa: E402
+from evokern.records.kernel import Kernel  # noqa: E402
+from evokern.records.outcome import HOLDER, Evaluation, Fidelity, Status  # noqa: E402
+from evokern.records.task import Shape, Task, shape_label  # noqa: E402
 from evokern.redteam.suite import NO_GAIN, TASK  # noqa: E402
 from evokern.redteam.team import GAIN  # noqa: E402
-from evokern.settings import EvaluationSettings, load  # noqa: E402
-from evokern.task import Shape, Task, shape_label  # noqa: E402
+from evokern.taskfile.settings import EvaluationSettings, load  # noqa: E402
 from tests.gpu.exploits import EXPLOITS, HONEST  # noqa: E402
 from tests.gpu.toolkit import Toolkit  # noqa: E402
 
@@ -163,8 +163,8 @@ def warmed(report: Report) -> dict[str, Any]:
 
 def warm(name: str, mode: str) -> None:
     """One of the processes of `warmed`."""
-    from evokern.evaluation import inputs, reference
-    from evokern.evaluation.gpu.baseline import set_precision
+    from evokern.evaluation.numerics import inputs, reference
+    from evokern.evaluation.rigs.gpu.baseline import set_precision
 
     shapes = (*example(name).time, *(TARGETS[name].time if name in TARGETS else ()))
     task = example(name, time=shapes)

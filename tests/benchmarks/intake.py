@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from evokern.errors import EvokernError
 from evokern.frontends.reading import trace
 from evokern.frontends.target import parse
+from evokern.records.errors import EvokernError
 
 
 def main() -> None:

@@ -24,13 +24,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from evokern.errors import EvokernError
-from evokern.evolve import evolve
-from evokern.history import Archive
-from evokern.kernel import Kernel
-from evokern.outcome import Candidate, Evaluation, Fidelity
-from evokern.search import begin
-from evokern.settings import Settings
+from evokern.archive import Archive
+from evokern.loop import evolve
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Candidate, Evaluation, Fidelity
+from evokern.search.search import begin
+from evokern.taskfile.settings import Settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "layernorm.yaml"
 

@@ -20,16 +20,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from evokern import registry
-from evokern.completion import Exchange, Finish
-from evokern.evolve import evolve
-from evokern.history import Archive
-from evokern.search import begin, resume
-from evokern.settings import load
+from evokern.archive import Archive
+from evokern.loop import evolve
+from evokern.plugins import registry
+from evokern.records.completion import Exchange, Finish
+from evokern.search.search import begin, resume
+from evokern.taskfile.settings import load
 from tests.benchmarks.kill import EXAMPLE
 from tests.benchmarks.pipeline import answers, with_ask
+from tests.search.test_resume_kill import MadeUp
 from tests.server.server import ModelServer
-from tests.test_resume_kill import MadeUp
 
 OFFSPRING = 6
 

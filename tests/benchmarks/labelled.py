@@ -20,15 +20,15 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from evokern import registry
-from evokern.cascade import is_rule
 from evokern.evaluation.client import Judge
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Candidate, Fidelity, Status, Verdict
-from evokern.protocols import Archive, Inspection, Run
-from evokern.settings import Settings, load
-from evokern.task import Task
-from evokern.verification import asked, configured
+from evokern.plugins import registry
+from evokern.plugins.protocols import Archive, Inspection, Run
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Candidate, Fidelity, Status, Verdict
+from evokern.records.task import Task
+from evokern.taskfile.settings import Settings, load
+from evokern.verification.cascade import is_rule
+from evokern.verification.runner import asked, configured
 from tests import triton_variants
 from tests.corpus.corpus import EXAMPLES, specimens, tasks
 from tests.corpus.mutants import mutants

@@ -21,16 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evokern import registry
-from evokern import search as search_module
 from evokern.evaluation.client import Judge
-from evokern.evolve import evolve
-from evokern.kernel import Kernel
-from evokern.outcome import Candidate, Evaluation, Fidelity
-from evokern.pipeline import Pipeline
-from evokern.protocols import Evaluator, Generation
-from evokern.search import begin
-from evokern.settings import Settings, load
+from evokern.loop import evolve
+from evokern.plugins import registry
+from evokern.plugins.protocols import Evaluator, Generation
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Candidate, Evaluation, Fidelity
+from evokern.search import search as search_module
+from evokern.search.pipeline import Pipeline
+from evokern.search.search import begin
+from evokern.taskfile.settings import Settings, load
 from tests.asking import Ask
 from tests.server.server import ModelServer
 

@@ -21,17 +21,17 @@ from unittest.mock import patch
 
 import torch
 
-from evokern import compiler
 from evokern.backends.cpp import RUNNER, Cpp
-from evokern.compiler import compile_native
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
-from evokern.evaluation.sandbox import Process
-from evokern.kernel import Kernel
-from evokern.outcome import Fidelity, Status
+from evokern.evaluation.workers.sandbox import Process
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Fidelity, Status
 from evokern.redteam.suite import TASK, attacks, honest
 from evokern.redteam.team import SETTINGS
-from evokern.settings import load
+from evokern.taskfile.settings import load
+from evokern.toolchain import compiler
+from evokern.toolchain.compiler import compile_native
 from tests.benchmarks.throughput import EXAMPLES, ours, unseen
 
 CONFINING = "confine::for_kernel(files, shared);"

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 
 from evokern.evaluation.bench import Bench
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.cpu import CpuRig
-from evokern.evaluation.rig import Artefact
-from evokern.evaluation.worker import Fallen
-from evokern.outcome import Evidence
-from evokern.registry import discover
-from evokern.settings import EvaluationSettings
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.rigs.cpu import CpuRig
+from evokern.evaluation.workers.rig import Artefact
+from evokern.evaluation.workers.worker import Fallen
+from evokern.plugins.registry import discover
+from evokern.records.outcome import Evidence
+from evokern.taskfile.settings import EvaluationSettings
 from tests.corpus.corpus import Specimens, Wrong, specimens, tasks
 
 SETTINGS = EvaluationSettings()

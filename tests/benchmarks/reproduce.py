@@ -27,13 +27,13 @@ from math import log
 from pathlib import Path
 from statistics import fmean, median, stdev
 
+from evokern.archive import Archive
 from evokern.evaluation.client import Judge
-from evokern.history import Archive
-from evokern.kernel import Child, Recipe
-from evokern.lead import named, surpasses
-from evokern.outcome import HOLDER, Candidate, Evaluation, Fidelity
-from evokern.report import figures
-from evokern.settings import Settings, load
+from evokern.records import figures
+from evokern.records.kernel import Child, Recipe
+from evokern.records.outcome import HOLDER, Candidate, Evaluation, Fidelity
+from evokern.selection.lead import named, surpasses
+from evokern.taskfile.settings import Settings, load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROUNDS = 4

@@ -20,12 +20,12 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from evokern.evaluation.client import Judge
-from evokern.evolve import evolve
-from evokern.machine import usable_cores
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Status
-from evokern.report import figures
-from evokern.search import begin
-from evokern.settings import Settings, load
+from evokern.loop import evolve
+from evokern.records import figures
+from evokern.records.outcome import Cache, Candidate, Evaluation, Fidelity, Status
+from evokern.search.search import begin
+from evokern.taskfile.settings import Settings, load
+from evokern.toolchain.machine import usable_cores
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = ("layernorm", "bias_gelu_residual", "rmsnorm", "selective_scan", "gaussian_sum", "matmul", "depthwise_conv")

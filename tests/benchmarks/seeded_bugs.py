@@ -13,9 +13,9 @@ import time
 from statistics import median
 
 from evokern.evaluation.client import Judge
-from evokern.outcome import Evidence, Fidelity, Status
-from evokern.registry import discover
-from evokern.settings import EvaluationSettings
+from evokern.plugins.registry import discover
+from evokern.records.outcome import Evidence, Fidelity, Status
+from evokern.taskfile.settings import EvaluationSettings
 from tests.triton_variants import BUGS, Variant, bugs, honest, seed_kernel, task_of
 
 

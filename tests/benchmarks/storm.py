@@ -18,13 +18,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from evokern import registry
-from evokern.completion import Message, ModelFailed, Prompt
 from evokern.models.client import Client
-from evokern.models.desk import Desk
+from evokern.models.gateway import Desk
 from evokern.models.ledger import Spending, spending
-from evokern.protocols import Archive, Run
-from evokern.settings import BudgetSettings, ModelSettings
+from evokern.plugins import registry
+from evokern.plugins.protocols import Archive, Run
+from evokern.records.completion import Message, ModelFailed, Prompt
+from evokern.taskfile.settings import BudgetSettings, ModelSettings
 from tests.server.server import Mischief, ModelServer
 
 STORM = Mischief(rate_limited=0.30, broken=0.10, hung=0.05, dropped=0.05, malformed=0.10, truncated=0.05)

@@ -21,10 +21,10 @@ from pathlib import Path
 
 from evokern.backends.cpp import Cpp
 from evokern.evaluation.client import Judge
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence, Fidelity, Status
-from evokern.settings import load
-from evokern.task import Task
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence, Fidelity, Status
+from evokern.records.task import Task
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SIGNATURE = "const float* x, const float* weight, const float* bias, float eps, float* y, int64_t M, int64_t N"

@@ -17,13 +17,13 @@ from math import exp, log
 from pathlib import Path
 from statistics import fmean
 
+from evokern.archive import Archive
 from evokern.evaluation.client import Judge
-from evokern.history import Archive
-from evokern.outcome import Fidelity
-from evokern.report import figures
+from evokern.records import figures
+from evokern.records.outcome import Fidelity
 from evokern.report.tuning import point_text
-from evokern.settings import load
-from evokern.space import legal_points
+from evokern.taskfile.settings import load
+from evokern.tuning.space import legal_points
 from tests.benchmarks.search import DEFAULT, search
 
 UNTUNED = ["mutate_recipe", "crossover_recipe", "assemble"]

@@ -29,17 +29,17 @@ import numpy
 
 from evokern.backends.cpp import Cpp
 from evokern.evaluation.client import Judge
-from evokern.kernel import Kernel
-from evokern.limits import device_limits
-from evokern.lite import lite_space
-from evokern.machine import usable_cores
-from evokern.outcome import YARDSTICK, Fidelity
-from evokern.point import at
-from evokern.report import figures
-from evokern.settings import Settings, load
-from evokern.space import legal_points, misdeclared
-from evokern.tunable import Point, declarations, value_of
-from evokern.tune import Trial, next_point
+from evokern.records import figures
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import YARDSTICK, Fidelity
+from evokern.records.tunable import Point, declarations, value_of
+from evokern.taskfile.settings import Settings, load
+from evokern.toolchain.machine import usable_cores
+from evokern.tuning.limits import device_limits
+from evokern.tuning.lite import lite_space
+from evokern.tuning.next_point import Trial, next_point
+from evokern.tuning.point import at
+from evokern.tuning.space import legal_points, misdeclared
 
 FOLDER = Path(__file__).parent / "tunable"
 TESTS, EXAMPLES = Path(__file__).parents[1], Path(__file__).parents[2] / "examples"

@@ -24,9 +24,9 @@ from typing import NamedTuple
 
 from evokern.evaluation.client import Judge
 from evokern.frontends.reading import loaded_for
-from evokern.outcome import Fidelity, Status
-from evokern.report import figures
-from evokern.settings import read_kernel
+from evokern.records import figures
+from evokern.records.outcome import Fidelity, Status
+from evokern.taskfile.settings import read_kernel
 from tests.benchmarks.reproduce import loaded
 
 HERE = Path(__file__).parent

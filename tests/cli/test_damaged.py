@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
 from evokern.cli import main
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
-from evokern.kernel import Parent
-from evokern.outcome import Verdict
-from evokern.protocols import Generation, Run
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.records.kernel import Parent
+from evokern.records.outcome import Verdict
+from evokern.taskfile.settings import load
 from tests.cli.test_program import TASK
 from tests.specimens import PARALLEL, SEED, UNROLL, passed, refused, wrong
 
@@ -41,7 +41,7 @@ def evokern(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evokern.search.Search.__enter__", interrupted)
+    monkeypatch.setattr("evokern.search.search.Search.__enter__", interrupted)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["evokern", *arguments])

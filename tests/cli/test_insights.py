@@ -8,11 +8,11 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from evokern import registry
 from evokern.cli import cli
-from evokern.completion import Completion, Exchange, Finish, Prompt
-from evokern.kernel import Parent
-from evokern.protocols import Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.completion import Completion, Exchange, Finish, Prompt
+from evokern.records.kernel import Parent
 from tests.specimens import PARALLEL, UNROLL, passed
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evokern import registry
 from evokern.cli import cli
-from evokern.completion import Completion, Exchange, Finish, Flaw, Flawed, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Candidate
-from evokern.protocols import Run
-from evokern.settings import Settings
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.completion import Completion, Exchange, Finish, Flaw, Flawed, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Candidate
+from evokern.taskfile.settings import Settings
 from tests.specimens import SEED, measured, task
 
 LOCAL = {"name": "openai/local", "api_base": "http://127.0.0.1:9/v1"}

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import pytest
 
-from evokern import machine
 from evokern.cli import main, overrides
-from evokern.outcome import DOUBT, Evaluation, Evidence, Fidelity, Status
-from evokern.settings import Settings
+from evokern.records.outcome import DOUBT, Evaluation, Evidence, Fidelity, Status
+from evokern.taskfile.settings import Settings
+from evokern.toolchain import machine
 from tests.specimens import SEED, measured
 
 Evokern = Callable[..., tuple[int, str, str]]
@@ -80,7 +80,7 @@ def judge(monkeypatch: pytest.MonkeyPatch) -> type[Judge]:
         asked: ClassVar[list[object]] = []
 
     monkeypatch.setattr("evokern.evaluation.client.Judge", Fresh)
-    monkeypatch.setattr("evokern.registry.chosen", _without_verifiers)
+    monkeypatch.setattr("evokern.plugins.registry.chosen", _without_verifiers)
     return Fresh
 
 
@@ -148,7 +148,7 @@ def test_options_beat_the_yaml_and_what_is_left_out_does_not(evokern: Evokern, m
         seen.append(settings)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evokern.search.begin", begin)
+    monkeypatch.setattr("evokern.search.search.begin", begin)
     code, _, error = evokern(
         "run", "copy.yaml", "--offspring", "3", "--time", "60", "--evaluations", "50", "--seed", "9", "--cache", "hot",
         "--threads", "1", "--islands", "3", "--population", "5", "--model", "openai/a", "--model", "openai/b",
@@ -170,7 +170,7 @@ def test_the_default_archive_needs_no_folder_to_be_made(evokern: Evokern, monkey
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evokern.search.Search.__enter__", interrupted)
+    monkeypatch.setattr("evokern.search.search.Search.__enter__", interrupted)
     code, _, error = evokern("run", "copy.yaml")
     assert code == 130, error
     assert Path("archives/copy.db").exists()
@@ -209,7 +209,7 @@ def test_resume_hands_over_generation_and_overrides(evokern: Evokern, monkeypatc
         seen.append(arguments)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("evokern.search.resume", resume)
+    monkeypatch.setattr("evokern.search.search.resume", resume)
     evokern("resume", "a.db", "--from-generation", "4", "--generations", "90")
     assert seen == [(Path("a.db"), 4, {"search.generations": 90})]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
 from evokern.cli import main
 from evokern.cli.archive import newest
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
-from evokern.errors import EvokernError
-from evokern.kernel import Parent
-from evokern.protocols import Generation, Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation, Run
+from evokern.records.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Parent
 from tests.specimens import PARALLEL, UNROLL, passed, refused, wrong
 
 Evokern = Callable[..., tuple[int, str, str]]

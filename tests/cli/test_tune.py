@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import evokern.search
+import evokern.search.search
+from evokern.archive import Archive
 from evokern.backends.cpp import Cpp
 from evokern.cli import cli
-from evokern.errors import EvokernError
-from evokern.history import Archive
-from evokern.settings import Settings
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import Settings
 from tests.tuned import BEST, DECLARED, EXAMPLE, KERNEL, SEED, PointJudge
 
 Tune = Callable[..., Result]
@@ -22,13 +22,13 @@ Tune = Callable[..., Result]
 
 @pytest.fixture
 def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tune:
-    begin = evokern.search.begin
+    begin = evokern.search.search.begin
 
-    def uncompiled(settings: Settings, path: Path) -> evokern.search.Search:
+    def uncompiled(settings: Settings, path: Path) -> evokern.search.search.Search:
         search = settings.search.model_copy(update={"verifiers": ["duplicate", "contract"]})
         return begin(settings.model_copy(update={"search": search}), path, PointJudge())
 
-    monkeypatch.setattr("evokern.search.begin", uncompiled)
+    monkeypatch.setattr("evokern.search.search.begin", uncompiled)
     monkeypatch.setenv("EVOKERN_MODEL", "openai/nobody")  # tuning asks no model
 
     def call(source: str, *options: str) -> Result:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evokern import registry
 from evokern.cli import cli
-from evokern.outcome import Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Run
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.outcome import Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.taskfile.settings import load
 from tests.specimens import passed
 
 WHY = Evidence("contract", "no kernel")

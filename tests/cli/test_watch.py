@@ -12,16 +12,16 @@ from typing import Self
 
 import pytest
 
-from evokern.calibration import TrackRecord
-from evokern.cascade import Mode, Trust
 from evokern.cli.display import LiveTable
 from evokern.cli.watch import watch
 from evokern.evaluation.messages import Baseline
 from evokern.models.ledger import Spending
-from evokern.outcome import Candidate, Fidelity
-from evokern.protocols import Generation
+from evokern.plugins.protocols import Generation
+from evokern.records.outcome import Candidate, Fidelity
 from evokern.report.progress import claim_line, standing
-from evokern.settings import BudgetSettings
+from evokern.taskfile.settings import BudgetSettings
+from evokern.verification.calibration import TrackRecord
+from evokern.verification.cascade import Mode, Trust
 from tests.specimens import UNROLL, measured, passed, refused, task
 
 
@@ -88,7 +88,7 @@ def records() -> list[Candidate | Generation]:
 def _loop(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib
 
-    monkeypatch.setattr(importlib.import_module("evokern.evolve"), "evolve", lambda search: search.records())
+    monkeypatch.setattr(importlib.import_module("evokern.loop"), "evolve", lambda search: search.records())
 
 
 def run(search: Played, quiet: bool = False, verbose: bool = False) -> None:

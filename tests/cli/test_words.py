@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
 from evokern.cli import main
 from evokern.cli.terminal import legible_output
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Generation, Run
-from evokern.quote import cleaned, is_visible, legible
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation, Run
+from evokern.prompting.quote import cleaned, is_visible, legible
+from evokern.records.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.taskfile.settings import load
 from tests.cli.test_program import TASK
 from tests.specimens import SEED, measured
 

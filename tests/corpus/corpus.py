@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy
 
-from evokern.errors import EvokernError
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Rewrite
-from evokern.registry import discover
-from evokern.settings import Settings, load
+from evokern.plugins.protocols import Rewrite
+from evokern.plugins.registry import discover
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel, Step
+from evokern.taskfile.settings import Settings, load
 
 FOLDER = Path(__file__).parent
 EXAMPLES = FOLDER.parents[1] / "examples"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from evokern.kernel import Kernel
+from evokern.records.kernel import Kernel
 from tests.corpus.corpus import Specimens, Wrong
 
 PER_TASK, DRAWS = 8, 200

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from evokern.evaluation.client import Judge
-from evokern.outcome import Fidelity, Status
-from evokern.registry import discover
-from evokern.settings import EvaluationSettings
+from evokern.plugins.registry import discover
+from evokern.records.outcome import Fidelity, Status
+from evokern.taskfile.settings import EvaluationSettings
 from tests.benchmarks.labelled import label, wards
 from tests.corpus.corpus import KINDS, specimens, tasks
 from tests.corpus.mutants import UNCOMPILABLE

@@ -1,6 +1,6 @@
 // A process that takes itself for number 1: whatever is there already has a higher number, as after the numbers were used
 // up and started again. Says which of three it may bind to cores: itself, its parent, a thread that it starts.
-#include "../../evokern/evaluation/native/seccomp.h"
+#include "../../evokern/native/seccomp.h"
 
 #include <cstdio>
 #include <thread>

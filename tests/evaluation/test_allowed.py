@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from evokern.evaluation import gate
-from evokern.evaluation.golden import Oracle
-from evokern.outcome import Evidence, Status
-from evokern.report import benchmark, figures
-from evokern.task import Compare, DType, Task, Tensor
+from evokern.evaluation.numerics import gate
+from evokern.evaluation.numerics.golden import Oracle
+from evokern.records import figures
+from evokern.records.outcome import Evidence, Status
+from evokern.records.task import Compare, DType, Task, Tensor
+from evokern.report import benchmark
 from operators import _evidence
-from tests.evaluation.test_gate import LOOSE
+from tests.evaluation.numerics.test_gate import LOOSE
 from tests.operators.test_authors import TASK, failed
 
 TOO_FAR = Evidence("check", "an element is outside", "", TASK.check[0], 7, "y", (1, 2), 1.5, 1.75, 0.125)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from evokern.errors import EvokernError
-from evokern.evaluation import inputs
-from evokern.settings import load
-from evokern.task import Task
+from evokern.evaluation.numerics import inputs
+from evokern.records.errors import EvokernError
+from evokern.records.task import Task
+from evokern.taskfile.settings import load
 
 YAML = """
 task:

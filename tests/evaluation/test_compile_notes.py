@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from evokern.evaluation.baseline import REMEMBERED_S, CompileNotes
-from evokern.evaluation.rig import Rig
-from evokern.evaluation.worker import Fallen
-from evokern.outcome import Evidence, Status
+from evokern.evaluation.rigs.baseline import REMEMBERED_S, CompileNotes
+from evokern.evaluation.workers.rig import Rig
+from evokern.evaluation.workers.worker import Fallen
+from evokern.records.outcome import Evidence, Status
 from tests.evaluation.test_judge import TASK
 
 SHAPE = TASK.time[0]

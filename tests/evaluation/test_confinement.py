@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evokern import compiler, confinement
 from evokern.backends.cpp import FLAGS, PRELUDE
-from evokern.confinement import Confinement, Level
-from evokern.outcome import Evidence
+from evokern.records.outcome import Evidence
+from evokern.toolchain import compiler, confinement
+from evokern.toolchain.confinement import Confinement, Level
 
 
 def test_this_machine_confines_kernels():

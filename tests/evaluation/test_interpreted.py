@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from evokern import disassembly
 from evokern.evaluation.client import Judge
-from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity, Status
-from evokern.settings import EvaluationSettings
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evaluation, Fidelity, Status
+from evokern.records.task import DType, Scalar, Task, Tensor
+from evokern.taskfile.settings import EvaluationSettings
+from evokern.toolchain import disassembly
 
 TASK = Task(
     name="rows",

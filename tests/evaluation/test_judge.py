@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from evokern.errors import EvokernError
 from evokern.evaluation.client import Judge
-from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.messages import REPLY, Judged
-from evokern.evaluation.timing import DUEL_PAIRS
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
-from evokern.settings import EvaluationSettings
-from evokern.task import DType, Scalar, Task, Tensor
+from evokern.evaluation.timing.timing import DUEL_PAIRS
+from evokern.evaluation.workers.interrupted import AGAIN
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import HOLDER, Cache, Evaluation, Evidence, Fidelity, Status
+from evokern.records.task import DType, Scalar, Task, Tensor
+from evokern.taskfile.settings import EvaluationSettings
 from tests.thorough import first
 
 REFERENCE = """

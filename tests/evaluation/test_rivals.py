@@ -9,21 +9,32 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from evokern.evaluation import bank, meetings, rivals
+from evokern.evaluation import meetings, rivals
 from evokern.evaluation.bench import TRUSTED
-from evokern.evaluation.busy import Conditions
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.golden import Case
-from evokern.evaluation.interrupted import AGAIN
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
-from evokern.evaluation.rig import Artefact, Worker
+from evokern.evaluation.numerics import bank
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.numerics.golden import Case
 from evokern.evaluation.rivals import CANDIDATE
-from evokern.evaluation.timing import Pairs, Plan
-from evokern.evaluation.worker import Fallen
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Evaluation, Evidence, Fidelity, Speedup, Status, paced_by
-from evokern.task import Shape
+from evokern.evaluation.timing.busy import Conditions
+from evokern.evaluation.timing.timing import Pairs, Plan
+from evokern.evaluation.workers.interrupted import AGAIN
+from evokern.evaluation.workers.rig import Artefact, Worker
+from evokern.evaluation.workers.worker import Fallen
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import (
+    HOLDER,
+    PACEMAKER,
+    YARDSTICK,
+    Evaluation,
+    Evidence,
+    Fidelity,
+    Speedup,
+    Status,
+    paced_by,
+)
+from evokern.records.task import Shape
 from tests.evaluation.test_judge import HONEST, SETTINGS, TASK
 
 FAST = Kernel(HONEST)

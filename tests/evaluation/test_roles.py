@@ -10,19 +10,20 @@ from collections.abc import Iterator, Sequence
 import pytest
 import torch
 
-from evokern.evaluation import alike, rivals
+from evokern.evaluation import rivals
 from evokern.evaluation.bench import TRUSTED, Bench
-from evokern.evaluation.correctness import Tally
-from evokern.evaluation.golden import Case
 from evokern.evaluation.judge import Judge
-from evokern.evaluation.memory import Slot
 from evokern.evaluation.messages import Open
-from evokern.evaluation.mixture import SHARED
-from evokern.evaluation.rig import Artefact, Worker
+from evokern.evaluation.numerics.correctness import Tally
+from evokern.evaluation.numerics.golden import Case
+from evokern.evaluation.numerics.mixture import SHARED
 from evokern.evaluation.rivals import CANDIDATE, Pacemaker
-from evokern.evaluation.timing import LEAST_PAIRS, Pairs
-from evokern.kernel import Kernel
-from evokern.outcome import HOLDER, PACEMAKER, YARDSTICK, Evaluation, Evidence, Fidelity, Status, paced_by
+from evokern.evaluation.timing import alike
+from evokern.evaluation.timing.timing import LEAST_PAIRS, Pairs
+from evokern.evaluation.workers.memory import Slot
+from evokern.evaluation.workers.rig import Artefact, Worker
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import HOLDER, PACEMAKER, YARDSTICK, Evaluation, Evidence, Fidelity, Status, paced_by
 from tests.evaluation.test_judge import HONEST, SETTINGS, TASK, before
 
 SHAPE = TASK.time[0]

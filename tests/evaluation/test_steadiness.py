@@ -10,17 +10,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from evokern import compiler
 from evokern.backends import cpp
 from evokern.backends.cpp import sanitized
-from evokern.evaluation import steadiness, worker
+from evokern.evaluation import steadiness
 from evokern.evaluation.client import Judge
 from evokern.evaluation.judge import Judge as Inner
 from evokern.evaluation.messages import Open
-from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Evidence, Fidelity, Status
-from evokern.protocols import Strictness
-from evokern.settings import EvaluationSettings, load
+from evokern.evaluation.workers import worker
+from evokern.plugins.protocols import Strictness
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evaluation, Evidence, Fidelity, Status
+from evokern.taskfile.settings import EvaluationSettings, load
+from evokern.toolchain import compiler
 from tests.thorough import first
 
 SETTINGS = load(Path(__file__).parents[1] / "corpus" / "hpc_axpy" / "task.yaml")

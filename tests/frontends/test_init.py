@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from evokern.errors import EvokernError
-from evokern.evaluation import inputs, reference
+from evokern.evaluation.numerics import inputs, reference
 from evokern.frontends.reading import loaded, trace, write
 from evokern.frontends.target import candidates, is_python, parse
+from evokern.records.errors import EvokernError
 from tests.thorough import first
 
 MODULE = """\

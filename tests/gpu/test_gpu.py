@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from evokern.evaluation import judge as judging
-from evokern.outcome import Status
+from evokern.records.outcome import Status
 from tests.benchmarks import gpu
 from tests.gpu.toolkit import NVCC
 

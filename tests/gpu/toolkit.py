@@ -8,11 +8,20 @@ import subprocess
 from pathlib import Path
 from tempfile import gettempdir
 
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor, parse
-from evokern.program import CType, Launch, Listing, NumberValue, Parameter, Program, ScratchPointer, TensorPointer
-from evokern.task import DType, Shape, Task
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.plan import Argument, Number, PlannedLaunch, ScratchTensor, TaskTensor, parse
+from evokern.records.program import (
+    CType,
+    Launch,
+    Listing,
+    NumberValue,
+    Parameter,
+    Program,
+    ScratchPointer,
+    TensorPointer,
+)
+from evokern.records.task import DType, Shape, Task
 
 NVCC = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
 

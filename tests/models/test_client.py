@@ -9,13 +9,13 @@ from email.utils import format_datetime
 
 import pytest
 
-from evokern.completion import Finish, Message, ModelFailed, ModelRefused, Prompt
-from evokern.errors import EvokernError
 from evokern.models import client as module
 from evokern.models import patience
 from evokern.models.client import Client
 from evokern.models.patience import LONGEST_ASKED_S
-from evokern.settings import ModelSettings
+from evokern.records.completion import Finish, Message, ModelFailed, ModelRefused, Prompt
+from evokern.records.errors import EvokernError
+from evokern.taskfile.settings import ModelSettings
 from tests.server.server import Mischief, ModelServer
 
 Serve = Callable[..., ModelServer]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evokern.models.keys import key_for, scrubbed
-from evokern.settings import ModelSettings
+from evokern.taskfile.settings import ModelSettings
 
 KEY = "sk-planted-0123456789"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from evokern.completion import Completion, Exhausted, Finish, Message, Prompt
 from evokern.models.ledger import Ledger, Price, spending
-from evokern.settings import BudgetSettings
+from evokern.records.completion import Completion, Exhausted, Finish, Message, Prompt
+from evokern.taskfile.settings import BudgetSettings
 
 PROMPT = Prompt("mutate", (Message("user", "x" * 300),), "mutate")
 

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from evokern.history import Archive
-from evokern.settings import load
+from evokern.archive import Archive
+from evokern.taskfile.settings import load
 from tests.server.server import ModelServer
 from tests.server.synthetic import Synthetic
 from tests.thorough import first
@@ -32,16 +32,16 @@ TASK = Path(__file__).parents[2] / "examples" / "rmsnorm.yaml"
 ENGINE = """\
 import json, sys
 from pathlib import Path
-from evokern.evolve import evolve
-from evokern.search import begin
-from evokern.settings import load
+from evokern.loop import evolve
+from evokern.search.search import begin
+from evokern.taskfile.settings import load
 with begin(load(sys.argv[1], json.loads(sys.argv[2])), Path(sys.argv[3])) as search:
     for _ in evolve(search):
         pass
 """
 SEEN = {
-    "cpp": ("evokern.evaluation.judge", "evokern.evaluation.baseline", "cc1plus", "/runner-"),
-    "triton": ("evokern.evaluation.judge", "evokern.untrusted.nursery"),
+    "cpp": ("evokern.evaluation.judge", "evokern.evaluation.rigs.baseline", "cc1plus", "/runner-"),
+    "triton": ("evokern.evaluation.judge", "evokern.untrusted.server"),
 }
 """Words of the command lines that must have been looked at, or the test has shown nothing."""
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 
-from evokern import registry
-from evokern.completion import Finish
-from evokern.errors import EvokernError
-from evokern.evolve import evolve
-from evokern.history import Archive
-from evokern.kernel import Kernel
+from evokern.archive import Archive
+from evokern.loop import evolve
 from evokern.models import client
-from evokern.outcome import Candidate, Evaluation, Fidelity
-from evokern.protocols import Generation
-from evokern.search import begin, resume
-from evokern.settings import Settings, load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Generation
+from evokern.records.completion import Finish
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Candidate, Evaluation, Fidelity
+from evokern.search.search import begin, resume
+from evokern.taskfile.settings import Settings, load
 from tests.asking import OPERATORS
+from tests.search.test_search import TASK, Oracle
 from tests.server.server import Mischief, ModelServer
-from tests.test_search import TASK, Oracle
 from tests.thorough import first
 
 Serve = Callable[..., ModelServer]

@@ -10,24 +10,24 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from evokern import registry
-from evokern.calibration import track_records
-from evokern.cascade import Mode, Trust, cascade
+from evokern.archive import Archive
 from evokern.cli import cli
 from evokern.cli.overrides import given
-from evokern.evolve import evolve
-from evokern.examination import examine
-from evokern.history import Archive
-from evokern.kernel import Child, Kernel, Recipe
+from evokern.loop import evolve
 from evokern.models import client
-from evokern.outcome import Candidate, Evaluation, Fidelity, Status
-from evokern.protocols import Run
-from evokern.search import begin
-from evokern.settings import Settings, load
-from evokern.verification import configured
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Fidelity, Status
+from evokern.search.search import begin
+from evokern.taskfile.settings import Settings, load
+from evokern.verification.calibration import track_records
+from evokern.verification.cascade import Mode, Trust, cascade
+from evokern.verification.examination import examine
+from evokern.verification.runner import configured
+from tests.search.test_search import TASK, Oracle
 from tests.server.reviewer import Reviewer
 from tests.server.server import Mischief, ModelServer
-from tests.test_search import TASK, Oracle
 from tests.thorough import first
 
 Serve = Callable[..., ModelServer]

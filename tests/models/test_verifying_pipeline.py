@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from evokern.evolve import evolve
-from evokern.history import Archive
-from evokern.search import begin, resume
-from evokern.settings import Settings
+from evokern.archive import Archive
+from evokern.loop import evolve
+from evokern.search.search import begin, resume
+from evokern.taskfile.settings import Settings
 from tests.models.test_search import Judge, _operators, another_kernel, finish, proposals, settings
 from tests.server.server import ModelServer
 from tests.thorough import first

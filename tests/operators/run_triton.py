@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from evokern.evaluation import inputs, reference
-from evokern.settings import load
-from evokern.task import Shape, Task
+from evokern.evaluation.numerics import inputs, reference
+from evokern.records.task import Shape, Task
+from evokern.taskfile.settings import load
 from evokern.untrusted.checked_memory import Region
 from evokern.untrusted.interpret import Interpretation
 

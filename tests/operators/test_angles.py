@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from evokern.protocols import Conditions
+from evokern.plugins.protocols import Conditions
 from operators._angles import fitting
 from operators._brief import angles
 from tests.specimens import task

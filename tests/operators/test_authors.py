@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern import machine
 from evokern.backends.cpp import FLAGS, PRELUDE, Cpp, allowed_flag
-from evokern.completion import Completion, Finish, Flaw, Insight, ModelFailed, NoAnswer, Prompt
-from evokern.errors import EvokernError
-from evokern.evaluation import inputs
-from evokern.kernel import Child, Kernel, Parent, Recipe
+from evokern.evaluation.numerics import inputs
 from evokern.operators import _brief, _evidence  # type: ignore[import-not-found]
-from evokern.outcome import (
+from evokern.plugins.protocols import Conditions, Context, Operator
+from evokern.plugins.registry import discover
+from evokern.records.completion import Completion, Finish, Flaw, Insight, ModelFailed, NoAnswer, Prompt
+from evokern.records.errors import EvokernError
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import (
     PROFILE,
     Cache,
     Candidate,
@@ -29,10 +30,9 @@ from evokern.outcome import (
     Status,
     Verdict,
 )
-from evokern.protocols import Conditions, Context, Operator
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.task import Shape
+from evokern.records.task import Shape
+from evokern.taskfile.settings import load
+from evokern.toolchain import machine
 
 TASK = load(Path(__file__).parents[2] / "examples" / "layernorm.yaml").task
 HELD_OUT = TASK.held_out[0]

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from evokern.archive import Archive
 from evokern.cli import cli
-from evokern.evolve import evolve
-from evokern.front import front
-from evokern.history import Archive
-from evokern.kernel import Kernel
-from evokern.lineage import lineage
-from evokern.outcome import Cache, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
-from evokern.search import begin
-from evokern.settings import Settings, load
+from evokern.loop import evolve
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Cache, Evaluation, Evidence, Fidelity, Measurement, Speedup, Status
+from evokern.search.search import begin
+from evokern.selection.front import front
+from evokern.selection.lineage import lineage
+from evokern.taskfile.settings import Settings, load
 from tests.server.server import ModelServer
 from tests.server.synthetic import Faults, Synthetic
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from evokern.answer import read_answer
 from evokern.evaluation.client import Judge
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Evidence, Fidelity, Status
-from evokern.protocols import Backend, DeviceBackend, Inspection
-from evokern.registry import discover
-from evokern.settings import EvaluationSettings, load
-from evokern.space import legal_points
-from evokern.tunable import declarations
+from evokern.plugins.protocols import Backend, DeviceBackend, Inspection
+from evokern.plugins.registry import discover
+from evokern.prompting.answer import read_answer
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Evidence, Fidelity, Status
+from evokern.records.tunable import declarations
+from evokern.taskfile.settings import EvaluationSettings, load
+from evokern.tuning.space import legal_points
 from operators import _brief
 from tests.operators.test_authors import OPERATORS, Script, context
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from evokern.answer import read_answer
 from evokern.backends.triton import OPTIONS
-from evokern.kernel import Kernel
-from evokern.outcome import Candidate
-from evokern.plan import MOST_IN_GRID, MOST_LAUNCHES, MOST_SCRATCH_TENSORS
-from evokern.planexpression import _FUNCTIONS
-from evokern.program import MOST_SHARED_BYTES, SHARED_BYTES
-from evokern.protocols import Backend
-from evokern.registry import discover
+from evokern.plugins.protocols import Backend
+from evokern.plugins.registry import discover
+from evokern.prompting.answer import read_answer
+from evokern.records.arithmetic import _FUNCTIONS
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Candidate
+from evokern.records.plan import MOST_IN_GRID, MOST_LAUNCHES, MOST_SCRATCH_TENSORS
+from evokern.records.program import MOST_SHARED_BYTES, SHARED_BYTES
 from operators._brief import angles, system
 from tests.operators.test_authors import AUTHORS, HISTORY, OPERATORS, TASK, Script, context
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern.kernel import Child, Kernel, Parent, Recipe, Step
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
-from evokern.protocols import Context, Operator, Rewrite
-from evokern.registry import discover
-from evokern.settings import load
+from evokern.plugins.protocols import Context, Operator, Rewrite
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Child, Kernel, Parent, Recipe, Step
+from evokern.records.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SETTINGS = load(EXAMPLES / "layernorm.yaml")

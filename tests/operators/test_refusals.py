@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy
 import pytest
 
-from evokern import registry
-from evokern.completion import Completion, Finish, Prompt
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Conditions, Context, Inspection
-from evokern.verification import asked
+from evokern.plugins import registry
+from evokern.plugins.protocols import Conditions, Context, Inspection
+from evokern.records.completion import Completion, Finish, Prompt
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.verification.runner import asked
 from tests.corpus.corpus import Specimens, specimens
 from tests.corpus.mutants import UNCOMPILABLE, mutants
 

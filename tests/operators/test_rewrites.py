@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy
 import pytest
 
+from evokern.analysis.syntax import parse
 from evokern.backends.cpp import FLAGS, NO_FLAG, PRELUDE, allowed_flag
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Rewrite, Site
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.syntax import parse
-from evokern.task import Scalar, Task
+from evokern.plugins.protocols import Rewrite, Site
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Scalar, Task
+from evokern.taskfile.settings import load
 from tests.thorough import first
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

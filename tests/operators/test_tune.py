@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern.evolve import evolve
-from evokern.kernel import Child, Kernel, Recipe, Step
-from evokern.outcome import Candidate, Fidelity, Status
-from evokern.point import at
-from evokern.protocols import Context
-from evokern.registry import discover
-from evokern.search import begin, resume
-from evokern.settings import Settings, load
-from evokern.space import legal_points, misdeclared
+from evokern.loop import evolve
+from evokern.plugins.protocols import Context
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Child, Kernel, Recipe, Step
+from evokern.records.outcome import Candidate, Fidelity, Status
+from evokern.search.search import begin, resume
+from evokern.taskfile.settings import Settings, load
+from evokern.tuning.point import at
+from evokern.tuning.space import legal_points, misdeclared
 from tests.tuned import BEST, EXAMPLE, KERNEL, TASK, PointJudge
 
 TUNE = discover("operators")["tune"]()

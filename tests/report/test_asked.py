@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from evokern.completion import Completion, Exchange, Finish, Message, Prompt
-from evokern.kernel import Parent
+from evokern.records.completion import Completion, Exchange, Finish, Message, Prompt
+from evokern.records.kernel import Parent
 from evokern.report import candidate, lineage
 from tests.specimens import passed
 

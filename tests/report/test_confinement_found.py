@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from evokern.confinement import Confinement
 from evokern.report import health
+from evokern.toolchain.confinement import Confinement
 
 
 @pytest.mark.parametrize(

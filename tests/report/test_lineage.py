@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from evokern.completion import Completion, Exchange, Finish, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Candidate
+from evokern.records.completion import Completion, Exchange, Finish, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Candidate
 from evokern.report import candidate as sheet
 from evokern.report import difference, lineage
 from tests.specimens import PARALLEL, UNROLL, measured, passed, wrong

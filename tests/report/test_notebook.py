@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from evokern import registry
-from evokern.kernel import Parent
-from evokern.protocols import Run
+from evokern.plugins import registry
+from evokern.plugins.protocols import Run
+from evokern.records.kernel import Parent
 from tests.specimens import PARALLEL, UNROLL, passed, wrong
 
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "explore.ipynb"

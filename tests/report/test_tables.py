@@ -6,8 +6,9 @@ import json
 from dataclasses import replace
 from math import isclose
 
-from evokern.outcome import PROFILE, Evaluation, Evidence, Fidelity
-from evokern.report import benchmark, candidate, figures, front, progress
+from evokern.records import figures
+from evokern.records.outcome import PROFILE, Evaluation, Evidence, Fidelity
+from evokern.report import benchmark, candidate, front, progress
 from evokern.report.table import table
 from tests.specimens import PARALLEL, UNROLL, measured, passed, refused, wrong
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Cache, Candidate, Evaluation, Fidelity, Measurement, Speedup, Status
 from evokern.report import tuning
 
 SHORT, LONG = {"N": 64}, {"N": 4096}

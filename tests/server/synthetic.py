@@ -18,10 +18,10 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 from evokern.backends.cpp import Cpp
-from evokern.kernel import Kernel, Step
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.task import Task
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _SOURCE = re.compile(

@@ -8,12 +8,12 @@ import numpy
 import pytest
 
 from evokern.backends.cpp import Cpp
-from evokern.completion import Completion, Finish, Flaw, Prompt
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Candidate, Evidence
-from evokern.protocols import Conditions, Context
-from evokern.registry import discover
-from evokern.settings import load
+from evokern.plugins.protocols import Conditions, Context
+from evokern.plugins.registry import discover
+from evokern.records.completion import Completion, Finish, Flaw, Prompt
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Candidate, Evidence
+from evokern.taskfile.settings import load
 from tests.server.synthetic import EXAMPLES, Faults, Synthetic
 
 _LOADED = {file.stem: load(file, {"backend": "cpp"}) for file in sorted(EXAMPLES.glob("*.yaml"))}

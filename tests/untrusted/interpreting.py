@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from evokern.task import Task, Tensor
+from evokern.records.task import Task, Tensor
 from evokern.untrusted import interpret
 from evokern.untrusted.checked_memory import Region
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import TypeAdapter
 
 from evokern.backends._triton_language import FUNCTIONS
-from evokern.task import DType, Task, Tensor
+from evokern.records.task import DType, Task, Tensor
 
 N = 64
 HEAD = """import triton

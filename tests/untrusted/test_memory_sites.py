@@ -12,9 +12,9 @@ from pydantic import TypeAdapter
 
 from evokern.backends._triton_arguments import bind
 from evokern.backends.triton import Triton, _memory_sites, read_kernel
-from evokern.kernel import Kernel
-from evokern.outcome import Evidence
-from evokern.task import DType, Task, Tensor
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evidence
+from evokern.records.task import DType, Task, Tensor
 from evokern.untrusted.memory_sites import ATOMIC, LOAD, STORE, difference, statements
 from tests.thorough import first
 from tests.triton_variants import BUGS, seed_kernel, task_of

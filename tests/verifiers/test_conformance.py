@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Status, Verdict
-from evokern.protocols import Inspection, Verifier
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection, Verifier
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Status, Verdict
+from evokern.taskfile.settings import load
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.yaml"))
 SETTINGS = load(next(path for path in EXAMPLES if path.stem == "layernorm"))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Evidence, Status
-from evokern.protocols import Inspection
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Evidence, Status
+from evokern.taskfile.settings import load
 
 SETTINGS = load(Path(__file__).parents[2] / "examples" / "layernorm.yaml")
 SEED = SETTINGS.seeds[0].source

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Inspection
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.taskfile.settings import load
 from tests.corpus.corpus import specimens
 
 SETTINGS = load(Path(__file__).parents[2] / "examples" / "rmsnorm.yaml")

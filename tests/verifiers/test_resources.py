@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.kernel import Child, Kernel, Recipe
-from evokern.outcome import Evidence, Status, Verdict
-from evokern.program import Launch, Program, Resources
-from evokern.protocols import Inspection
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection
+from evokern.records.kernel import Child, Kernel, Recipe
+from evokern.records.outcome import Evidence, Status, Verdict
+from evokern.records.program import Launch, Program, Resources
+from evokern.taskfile.settings import load
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TASK = load(EXAMPLES / "rmsnorm.yaml").task

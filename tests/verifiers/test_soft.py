@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from evokern import registry
-from evokern.completion import Completion, Exhausted, Finish, Message, ModelFailed, Prompt
-from evokern.kernel import Child, Kernel, Parent, Recipe
-from evokern.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
-from evokern.protocols import Inspection
-from evokern.settings import load
+from evokern.plugins import registry
+from evokern.plugins.protocols import Inspection
+from evokern.records.completion import Completion, Exhausted, Finish, Message, ModelFailed, Prompt
+from evokern.records.kernel import Child, Kernel, Parent, Recipe
+from evokern.records.outcome import Candidate, Evaluation, Evidence, Fidelity, Status, Verdict
+from evokern.taskfile.settings import load
 
 SETTINGS = load(Path(__file__).parents[2] / "examples" / "rmsnorm.yaml")
 SEED = SETTINGS.seeds[0]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
-from evokern.kernel import Kernel
-from evokern.task import Task
+from evokern.records.kernel import Kernel
+from evokern.records.task import Task
 
 from .._tunables import redeclared
 from ._places import Place, PlaceRewrite, code, keyword, launches, numbered, plan, replaced, with_keyword

@@ -14,9 +14,9 @@ from functools import lru_cache
 import libcst as cst
 from libcst import matchers as m
 
-from evokern.kernel import Kernel, Step
-from evokern.protocols import Site
-from evokern.task import Task
+from evokern.plugins.protocols import Site
+from evokern.records.kernel import Kernel, Step
+from evokern.records.task import Task
 
 PLAN = "kernel"
 Options = Mapping[str, tuple[str, ...]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import libcst as cst
 from libcst import matchers as m
 
-from evokern.task import Task
+from evokern.records.task import Task
 
 from ._places import (
     Place,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
-from evokern.task import Task
+from evokern.records.task import Task
 
 from ._places import Place, PlaceRewrite, calls, code, functions, replaced_all
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import libcst as cst
 
-from evokern.task import Precision, Task
+from evokern.records.task import Precision, Task
 
 from ._places import Place, PlaceRewrite, calls, functions, numbered, replaced, with_keyword
 

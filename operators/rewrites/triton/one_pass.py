@@ -18,7 +18,7 @@ from itertools import pairwise
 import libcst as cst
 from libcst import matchers as m
 
-from evokern.task import Task
+from evokern.records.task import Task
 
 from ._flow import names_in
 from ._places import Place, PlaceRewrite, code, expression, functions, replaced

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import libcst as cst
 from libcst import matchers as m
 
-from evokern.task import Task
+from evokern.records.task import Task
 
 from ._flow import STORES, accesses, names_in
 from ._places import Place, PlaceRewrite, code, functions, grid_axes, launches, passed, plan, replaced_all

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from evokern.evaluation.judge import Judge
-from evokern.kernel import Kernel
+from evokern.records.kernel import Kernel
 from tests.evaluation.gpu.stand_in import HostCode, Verdict, opened
 
 

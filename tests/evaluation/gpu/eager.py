@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from evokern.evaluation import reference
-from evokern.evaluation.gpu.launcher import REPLIES, REQUESTS, SHARED
-from evokern.evaluation.memory import TORCH_TYPES
-from evokern.task import Task
+from evokern.evaluation.numerics import reference
+from evokern.evaluation.rigs.gpu.launcher import REPLIES, REQUESTS, SHARED
+from evokern.evaluation.workers.memory import TORCH_TYPES
+from evokern.records.task import Task
 
 
 def main() -> None:

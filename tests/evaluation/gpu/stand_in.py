@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from evokern.compiler import compile_native
 from evokern.evaluation import judge
-from evokern.evaluation.gpu.driver import LIBRARY
-from evokern.evaluation.gpu.process import CardWorker
-from evokern.evaluation.gpu.rig import GpuRig
 from evokern.evaluation.judge import Judge
 from evokern.evaluation.messages import Open
-from evokern.kernel import Kernel
-from evokern.outcome import Evaluation, Fidelity
-from evokern.program import CType, Launch, Listing, NumberValue, Program, ScratchPointer, TensorPointer
-from evokern.protocols import Backend
+from evokern.evaluation.rigs.gpu.driver import LIBRARY
+from evokern.evaluation.rigs.gpu.process import CardWorker
+from evokern.evaluation.rigs.gpu.rig import GpuRig
+from evokern.plugins.protocols import Backend
+from evokern.records.kernel import Kernel
+from evokern.records.outcome import Evaluation, Fidelity
+from evokern.records.program import CType, Launch, Listing, NumberValue, Program, ScratchPointer, TensorPointer
+from evokern.records.task import Shape, Task
 from evokern.redteam import suite
-from evokern.settings import EvaluationSettings
-from evokern.task import Shape, Task
+from evokern.taskfile.settings import EvaluationSettings
+from evokern.toolchain.compiler import compile_native
 
 HERE = Path(__file__).parent
 TASK = replace(suite.TASK, time=({"M": 16, "N": 512},))

@@ -8,15 +8,15 @@ import os
 import pytest
 import torch
 
-from evokern.errors import EvokernError
 from evokern.evaluation import bench, rivals
-from evokern.evaluation.gpu import process
-from evokern.evaluation.gpu.arena import pin
-from evokern.evaluation.gpu.driver import LIBRARY
-from evokern.evaluation.gpu.rig import is_there
 from evokern.evaluation.judge import Judge
-from evokern.evaluation.timing import LEAST_PAIRS
-from evokern.outcome import Fidelity, Status
+from evokern.evaluation.rigs.gpu import process
+from evokern.evaluation.rigs.gpu.arena import pin
+from evokern.evaluation.rigs.gpu.driver import LIBRARY
+from evokern.evaluation.rigs.gpu.rig import is_there
+from evokern.evaluation.timing.timing import LEAST_PAIRS
+from evokern.records.errors import EvokernError
+from evokern.records.outcome import Fidelity, Status
 from tests.evaluation.gpu.stand_in import SETTINGS, TASK, HostCode, StandIn, Verdict, driver
 
 CALLS_UNTIL_TIRED = 32

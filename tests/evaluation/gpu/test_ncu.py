@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from evokern.evaluation.gpu import ncu
 from evokern.evaluation.judge import Judge
-from evokern.outcome import Fidelity
+from evokern.evaluation.rigs.gpu import ncu
+from evokern.records.outcome import Fidelity
 from evokern.report import health
 from tests.evaluation.gpu.stand_in import Verdict
 

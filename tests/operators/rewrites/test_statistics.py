@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from evokern.kernel import Kernel, Step
+from evokern.records.kernel import Kernel, Step
 from tests.rewriting import REWRITES, labels, rewritten, run, small_task, step
 
 TASK = small_task(x="M N")

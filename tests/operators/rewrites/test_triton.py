@@ -14,13 +14,13 @@ import numpy
 import pytest
 
 from evokern.backends.triton import Triton, read_kernel
-from evokern.kernel import Kernel, Step
-from evokern.outcome import Evidence
-from evokern.program import Program
-from evokern.protocols import Rewrite
-from evokern.registry import discover
-from evokern.settings import load
-from evokern.task import DType, Precision, Task
+from evokern.plugins.protocols import Rewrite
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.outcome import Evidence
+from evokern.records.program import Program
+from evokern.records.task import DType, Precision, Task
+from evokern.taskfile.settings import load
 from tests.thorough import first
 
 ROOT = Path(__file__).parents[3]

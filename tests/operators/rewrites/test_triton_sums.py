@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from evokern.backends.triton import Triton, read_kernel
-from evokern.kernel import Kernel, Step
-from evokern.outcome import Evidence
-from evokern.program import Program
-from evokern.protocols import Rewrite
-from evokern.registry import discover
+from evokern.plugins.protocols import Rewrite
+from evokern.plugins.registry import discover
+from evokern.records.kernel import Kernel, Step
+from evokern.records.outcome import Evidence
+from evokern.records.program import Program
 from tests.triton_variants import seed_kernel, task_of
 
 FOUND = discover("operators.rewrites.triton")

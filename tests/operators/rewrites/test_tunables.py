@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy
 import pytest
 
-from evokern.kernel import Kernel, Step
-from evokern.point import at
+from evokern.records.kernel import Kernel, Step
+from evokern.tuning.point import at
 from tests.rewriting import labels, rewritten, run, small_task, step
 
 TASK = small_task(x="M N", w="N")

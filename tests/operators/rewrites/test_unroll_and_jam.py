@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from evokern.settings import load
+from evokern.taskfile.settings import load
 from tests.rewriting import labels, rewritten, run, step
 
 SETTINGS = load(Path(__file__).parents[3] / "examples/matmul.yaml", {"backend": "cpp"})

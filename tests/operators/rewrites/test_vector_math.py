@@ -14,8 +14,8 @@ import numpy
 import pytest
 
 from evokern.backends.cpp import FLAGS, PRELUDE, STRICT_FLAGS
-from evokern.compiler import listing, shared_library
 from evokern.operators.rewrites.vector_math import function_text
+from evokern.toolchain.compiler import listing, shared_library
 from tests.rewriting import called, labels, rewritten, run, small_task, step
 
 FUNCTIONS = ("exp", "expm1", "log", "log1p", "erf", "tanh")
