@@ -52,8 +52,8 @@ def test_a_source_cannot_take_files_of_the_machine_in(line: str):
 
 READS_ITS_PLACE = """
 import ctypes, os, sys
-from evokern import compiler, nursery
-library = ctypes.CDLL(str(compiler.compile_native(nursery.SHIM, "-O1", shared=True)))
+from evokern.toolchain import compiler, forkserver
+library = ctypes.CDLL(str(compiler.compile_native(forkserver.SHIM, "-O1", shared=True)))
 library.evokern_confine_kernel((ctypes.c_char_p * 1)(sys.argv[1].encode()), 1)
 print(os.listdir(sys.argv[1]))
 """
@@ -69,7 +69,7 @@ def test_a_worker_reads_its_place_although_the_folder_above_is_private(tmp_path:
     assert done.stdout == "['module.py']\n", done.stderr
 
 
-DEMAND = "from evokern import compiler, confinement; confinement.demand(compiler.launcher(), trusted={})"
+DEMAND = "from evokern.toolchain import compiler, confinement; confinement.demand(compiler.launcher(), trusted={})"
 
 
 @pytest.mark.parametrize("trusted", [False, True])

@@ -168,7 +168,7 @@ def test_no_compiler_outlives_who_started_it(tmp_path):
     (tmp_path / "own.cpp").write_text("int main() {}\n")
     code = """if True:
         import pathlib, sys
-        from evokern import compiler
+        from evokern.toolchain import compiler
         compiler.compile_native(pathlib.Path(sys.argv[1]), shared=False)
     """
     environment = {**os.environ, "CXX": str(script), "XDG_CACHE_HOME": str(tmp_path / "cache")}

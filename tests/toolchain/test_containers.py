@@ -76,7 +76,7 @@ def test_a_quota_limits_the_threads(monkeypatch):
 
 def test_no_home_works(tmp_path: Path):
     code = (
-        "import pathlib; from evokern import machine, provenance\n"
+        "import pathlib; from evokern.taskfile import provenance; from evokern.toolchain import machine\n"
         "def none(*_): raise RuntimeError('Could not determine home directory.')\n"
         "pathlib.Path.home = none\n"
         "print(machine.cache_folder()); assert provenance._file() is None"
