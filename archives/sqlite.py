@@ -29,6 +29,7 @@ class SQLiteArchive:
     """One file, one writer, any number of readers. See archives/README.md for the tables and views."""
 
     name = "sqlite"
+    suffixes = ("",)
 
     def __init__(self, path: Path, readonly: bool = False) -> None:
         """Opens `path`; it is made when it is not there and `readonly` is not asked for.

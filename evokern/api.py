@@ -82,11 +82,11 @@ def refused(kernel: Kernel, settings: Settings) -> Evaluation | None:
         EvokernError: it can't be confined while it is compiled, and the settings do not trust it.
     """
     from evokern.plugins import registry
+    from evokern.plugins.optional import is_rule
     from evokern.plugins.protocols import Inspection
     from evokern.records.kernel import Child, Recipe
     from evokern.records.outcome import Evaluation, Fidelity
     from evokern.toolchain import compiler, confinement
-    from evokern.verification.cascade import is_rule
 
     confinement.demand(compiler.launcher(), settings.evaluation.trust_kernels)
     inspection = Inspection(settings.task, registry.chosen("backends", [settings.backend])[settings.backend])
