@@ -11,7 +11,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -23,6 +23,7 @@ from evokern.records.kernel import Child, Kernel, Recipe
 from evokern.records.outcome import Status
 from evokern.records.task import Compare, Precision
 from evokern.taskfile.settings import load
+from evokern.testing.verifiers import VerifierSuite
 from evokern.tuning.space import legal_points, misdeclared
 
 ROOT = Path(__file__).parents[1]
@@ -246,13 +247,19 @@ def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):
         assert [tensor.comparison for tensor in loaded.returns] == [Compare.NEAR_TIE, Compare.EXACT]
 
 
-def test_the_readme_s_plugin_is_a_verifier():
+def readme_plugin() -> type[Verifier]:
+    """The class that the README shows as a plug-in."""
     room: dict[str, Any] = {}
     exec(readme_block("python", "PLUGIN"), room)
-    verifier = room["PLUGIN"]()
-    assert isinstance(verifier, Verifier)
-    kernel = Kernel("__builtin_prefetch(x);")
-    assert verifier.verify(Child(kernel, "mutate", Recipe(kernel)), None).refusal is Status.REJECTED
+    return cast("type[Verifier]", room["PLUGIN"])
+
+
+class TestTheReadmesPlugin(VerifierSuite):
+    subject = readme_plugin()
+
+    def test_it_refuses_what_it_says(self, verifier: Verifier, inspection: Inspection):
+        kernel = Kernel("__builtin_prefetch(x);")
+        assert verifier.verify(Child(kernel, "mutate", Recipe(kernel)), inspection).refusal is Status.REJECTED
 
 
 def test_readme_make_targets_exist():
