@@ -18,13 +18,19 @@ from evokern.records.errors import EvokernError  # noqa: E402
 if TYPE_CHECKING:
     from evokern.archive import Archive
 
-__all__ = ["Archive", "EvokernError", "check", "evolve"]
+    __version__: str
+
+__all__ = ["Archive", "EvokernError", "__version__", "check", "evolve"]
 
 
 def __getattr__(name: str) -> object:
-    """`Archive` is imported when it is first asked for: `import evokern` stays light enough for a bare GPU node."""
+    """What is imported when it is first asked for: `import evokern` stays light enough for a bare GPU node."""
     if name == "Archive":
         from evokern.archive import Archive
 
         return Archive
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("evokern")
     raise AttributeError(f"module 'evokern' has no attribute {name!r}")
