@@ -127,7 +127,7 @@ class SQLiteArchive:
         return history
 
     def candidate(self, id: int) -> Candidate | None:
-        """The candidate of that id, of whichever run, read by itself; None when there is none that can be read."""
+        """The candidate with this id, in any run, read alone; None when there is none that can be read."""
         with self._transaction() as db:
             return next(iter(_reading.candidates(db, "children.id = ?", (id,), self._damage)), None)
 

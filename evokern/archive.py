@@ -80,7 +80,7 @@ class Archive:
         return self.history(run).candidates
 
     def candidate(self, id: int) -> Candidate:
-        """The candidate of that id, of whichever run.
+        """The candidate with this id, in any run.
 
         Raises:
             EvokernError: no such candidate.

@@ -25,8 +25,8 @@ from evokern.verification.calibration import CAREFUL, EVEN, LEAST_DOUBT, TrackRe
 THRESHOLDS = (*(LEAST_DOUBT + 0.05 * step for step in range(10)), 0.99)
 """Doubts from which on a refusal may stand; the least that loses few enough good kernels is taken."""
 TRIAL_GOOD, TRIAL_JUDGED = 2, 4
-"""A trial ends after so many good kernels, or so many judged ones, over the share of good kernels that may be lost:
-enough to see that fewer are."""
+"""A trial ends after these numbers of good or of judged kernels, each divided by the share of good kernels that may be
+lost: enough to see that fewer are."""
 
 
 class Mode(StrEnum):
