@@ -6,6 +6,7 @@ import ast
 import importlib
 import os
 import re
+import runpy
 import site
 import subprocess
 import sys
@@ -322,6 +323,11 @@ def test_a_shell_completes_as_the_readme_says(shell: str):
         cwd=ROOT, env={**os.environ, "_EVOKERN_COMPLETE": f"{shell}_source"}, capture_output=True, text=True,
     )  # fmt: skip
     assert "_evokern_completion" in done.stdout
+
+
+def test_the_page_of_the_task_file_is_what_the_schema_says():
+    page = runpy.run_path(str(ROOT / "docs" / "task_file.py"))["page"]()
+    assert (ROOT / "docs" / "task-file.md").read_text() == page, "run python docs/task_file.py"
 
 
 @pytest.mark.parametrize("verb", sorted(cli.commands))
