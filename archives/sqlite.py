@@ -29,6 +29,7 @@ class SQLiteArchive:
     """One file, one writer, any number of readers. See archives/README.md for the tables and views."""
 
     name = "sqlite"
+    suffixes = ("",)
 
     def __init__(self, path: Path, readonly: bool = False) -> None:
         """Opens `path`; it is made when it is not there and `readonly` is not asked for.
@@ -126,7 +127,7 @@ class SQLiteArchive:
         return history
 
     def candidate(self, id: int) -> Candidate | None:
-        """The candidate of that id, of whichever run, read by itself; None when there is none that can be read."""
+        """The candidate with this id, in any run, read alone; None when there is none that can be read."""
         with self._transaction() as db:
             return next(iter(_reading.candidates(db, "children.id = ?", (id,), self._damage)), None)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from evokern.plugins import registry
+from evokern.plugins import storage
 from evokern.plugins.protocols import Archive as Store
 from evokern.plugins.protocols import History, Run
 from evokern.records.completion import Exchange
@@ -33,7 +33,7 @@ class Archive:
             EvokernError: there is none, or this evokern can't read it.
         """
         self.path = Path(path)
-        self._store: Store = registry.discover("archives")["sqlite"](self.path, readonly=True)
+        self._store: Store = storage.opened(self.path, readonly=True)
 
     def __enter__(self) -> Self:
         return self
@@ -80,7 +80,7 @@ class Archive:
         return self.history(run).candidates
 
     def candidate(self, id: int) -> Candidate:
-        """The candidate of that id, of whichever run.
+        """The candidate with this id, in any run.
 
         Raises:
             EvokernError: no such candidate.

@@ -57,13 +57,14 @@ class Replayer:
         return kernel, Recipe(origin, tuple(kept))
 
 
-_FOLDERS = {"cpp": "operators.rewrites", "triton": "operators.rewrites.triton"}
+_FOLDERS = {"cpp": "operators.rewrites"}
+"""Where a language's rewrites are not in a folder, or an entry-point group, of the language's name."""
 
 
 @lru_cache
 def _all_rewrites(language: str) -> Mapping[str, Rewrite]:
-    folder = _FOLDERS.get(language)
-    return {name: plugin() for name, plugin in discover(folder).items()} if folder else {}
+    folder = _FOLDERS.get(language, f"operators.rewrites.{language}")
+    return {name: plugin() for name, plugin in discover(folder).items()}
 
 
 _replayers: dict[tuple[str, str], Replayer] = {}

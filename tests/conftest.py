@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from tests.server.server import ModelServer
+
+QUICK = ("analysis", "plugins", "prompting", "records", "report", "selection", "taskfile", "tuning")
+"""Folders that `make quick` runs: they start no judge, and next to no compiler."""
+SLOW_FILES = ("test_outside.py",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks as slow whatever is not in a quick folder; `test_house.py`, too, is quick."""
+    tests = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(tests) if item.path.is_relative_to(tests) else item.path
+        is_quick = place.parts[0] in QUICK or place.name == "test_house.py"
+        if not is_quick or place.name in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import runpy
 import site
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner
 
+import evokern
 from evokern.cli import cli
 from evokern.plugins import registry
 from evokern.plugins.protocols import Inspection, Verifier
@@ -23,6 +26,7 @@ from evokern.records.kernel import Child, Kernel, Recipe
 from evokern.records.outcome import Status
 from evokern.records.task import Compare, Precision
 from evokern.taskfile.settings import load
+from evokern.testing.verifiers import VerifierSuite
 from evokern.tuning.space import legal_points, misdeclared
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +47,7 @@ LIGHT = (
 )
 HEAVY = ("torch", "deap", "tree_sitter", "rich", "sqlite_utils", "pandas", "litellm")
 README = (ROOT / "README.md").read_text()
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
 
 def module_name(file: Path) -> str:
@@ -246,24 +251,83 @@ def test_the_readme_s_comparisons_and_policies_exist(tmp_path: Path):
         assert [tensor.comparison for tensor in loaded.returns] == [Compare.NEAR_TIE, Compare.EXACT]
 
 
-def test_the_readme_s_plugin_is_a_verifier():
+def readme_plugin() -> type[Verifier]:
+    """The class that the README shows as a plug-in."""
     room: dict[str, Any] = {}
     exec(readme_block("python", "PLUGIN"), room)
-    verifier = room["PLUGIN"]()
-    assert isinstance(verifier, Verifier)
-    kernel = Kernel("__builtin_prefetch(x);")
-    assert verifier.verify(Child(kernel, "mutate", Recipe(kernel)), None).refusal is Status.REJECTED
+    return cast("type[Verifier]", room["PLUGIN"])
 
 
-def test_readme_make_targets_exist():
+class TestTheReadmesPlugin(VerifierSuite):
+    subject = readme_plugin()
+
+    def test_it_refuses_what_it_says(self, verifier: Verifier, inspection: Inspection):
+        kernel = Kernel("__builtin_prefetch(x);")
+        assert verifier.verify(Child(kernel, "mutate", Recipe(kernel)), inspection).refusal is Status.REJECTED
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_make_targets_that_a_document_names_exist(document: str):
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert {"run", "test", "check"} <= targets
-    assert set(re.findall(r"\bmake (\w+)`", README)) <= targets
+    assert {"run", "test", "quick", "check"} <= targets
+    named = re.findall(r"(?:^\$ |`)make (\w+)", (ROOT / document).read_text(), re.MULTILINE)
+    assert set(named) <= targets
 
 
-def test_files_that_the_readme_names_exist():
-    for name in re.findall(r"\]\(([\w./-]+)\)", README):
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_a_document_names_exist(document: str):
+    for name in re.findall(r"\]\(([\w./-]+)\)", (ROOT / document).read_text()):
         assert (ROOT / name).exists(), name
+
+
+def test_classes_and_groups_that_contributing_names_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    suites = set(re.findall(r"`(evokern\.testing\.\w+)\.(\w+)`", text))
+    assert len(suites) == 5
+    for module, suite in suites:
+        assert hasattr(importlib.import_module(module), suite)
+    groups = set(re.findall(r"`evokern\.(operators[\w.]*|verifiers|archives|backends)`", text))
+    for group in groups - {"operators.rewrites.LANGUAGE"}:
+        assert registry.discover(group), group
+
+
+def test_one_version_stands_everywhere():
+    (project,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert f"\nversion: {project}\n" in (ROOT / "CITATION.cff").read_text()
+    assert evokern.__version__ == project
+    assert project in CliRunner().invoke(cli, ["--version"]).output
+
+
+def test_the_least_versions_are_told_for_every_dependency():
+    told = subprocess.run([sys.executable, ROOT / ".ci" / "minimum"], capture_output=True, text=True, check=True).stdout
+    assert "torch==2.6\n" in told
+    assert all(re.fullmatch(r"[\w.-]+==[\d.]+", line) for line in told.splitlines())
+
+
+def test_hosted_ci_calls_what_is_here():
+    calls = [
+        line.split("run: ")[1].split()[0]
+        for file in (ROOT / ".github" / "workflows").glob("*.yml")
+        for line in file.read_text().splitlines()
+        if "run: " in line
+    ]
+    assert {".ci/run", ".ci/minimum", "make"} == set(calls)
+    assert all((ROOT / call).exists() for call in calls if "/" in call)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_as_the_readme_says(shell: str):
+    assert f"_EVOKERN_COMPLETE={shell}_source evokern" in README
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['evokern']; from evokern.cli import main; main()"],
+        cwd=ROOT, env={**os.environ, "_EVOKERN_COMPLETE": f"{shell}_source"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "_evokern_completion" in done.stdout
+
+
+def test_the_page_of_the_task_file_is_what_the_schema_says():
+    page = runpy.run_path(str(ROOT / "docs" / "task_file.py"))["page"]()
+    assert (ROOT / "docs" / "task-file.md").read_text() == page, "run python docs/task_file.py"
 
 
 @pytest.mark.parametrize("verb", sorted(cli.commands))

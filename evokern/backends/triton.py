@@ -230,7 +230,7 @@ def _memory_sites(kernel: Kernel, wanted: dict[Specialised, Shape]) -> list[tupl
 
 
 def _unclusterable(blocks: int, target: str) -> str | None:
-    """Why a program can't be the work of so many blocks on `target`, if it can't."""
+    """Why a program can't be a cluster of this number of blocks on `target`; None when it can."""
     if blocks not in (1, 2, 4, MOST_CLUSTER_BLOCKS):
         return f"expected 1, 2, 4 or {MOST_CLUSTER_BLOCKS} for num_ctas, got {blocks}"
     if blocks > 1 and not has_clusters(target):

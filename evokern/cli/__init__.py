@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -28,6 +29,8 @@ from evokern.toolchain.confinement import hide
 
 INTERRUPTED = 130
 """What a shell reports of a process that SIGINT ended."""
+_COMPLETING = "_EVOKERN_COMPLETE"
+"""Environment variable in which a shell says that it wants completions."""
 
 
 class _InOrder(click.Group):
@@ -73,13 +76,15 @@ for _verb in _VERBS:
 def main() -> None:
     """The `evokern` program: every expected failure becomes one message and an exit code."""
     hide()  # the environment may hold keys
+    if _COMPLETING in os.environ:  # click writes its own script as bytes; nothing of an archive is in it
+        sys.exit(_run())
     with legible_output():
         sys.exit(_run())
 
 
 def _run() -> int:
     try:
-        return cli.main(standalone_mode=False) or 0
+        return cli.main(prog_name="evokern", standalone_mode=False) or 0
     except EvokernError as error:
         click.echo(f"evokern: {error}", err=True)
         return 2

@@ -20,10 +20,10 @@ def insights(archive: Archive, as_json: bool) -> None:
     Each with what it was worth: how the children whose authors were shown it fared, against the children of the same
     generations whose authors were shown none.
     """
-    from evokern.plugins import registry
+    from evokern.plugins import optional, registry
     from evokern.report import insights as report
 
     operators = registry.discover("operators")
-    reflecting = {name for name, plugin in operators.items() if getattr(plugin, "reflects", False)}
+    reflecting = {name for name, plugin in operators.items() if optional.reflects(plugin)}
     found = report.lessons(archive.candidates(), archive.exchanges(), reflecting)
     click.echo(report.as_json(found) if as_json else report.text(found))

@@ -62,8 +62,8 @@ _OPTIONS = {
         help="A model that soft verifiers ask; repeatable.",
     ),
     "usd": click.option("--usd", type=float, metavar="DOLLARS", help="Stop when models have cost this much."),
-    "tokens": click.option("--tokens", type=int, help="Stop after so many tokens of models."),
-    "calls": click.option("--calls", type=int, help="Stop after so many calls of models."),
+    "tokens": click.option("--tokens", type=int, help="Maximum number of tokens of language models."),
+    "calls": click.option("--calls", type=int, help="Maximum number of calls of language models."),
     "device_s": click.option(
         "--device-time", "device_s", type=float, metavar="SECONDS", help="Stop after judging for this long."
     ),

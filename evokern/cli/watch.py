@@ -65,7 +65,7 @@ def watch(search: Search, archive: Path, note: str = "", *, quiet: bool, verbose
             if note:
                 shown.note(note)
             elif search.spent is None:
-                shown.note("no model is configured, the rewrites work alone; --model NAME brings one in")
+                shown.note("No language model configured; using rewrites only (add one with --model NAME)")
             told = 0
             for record in evolve(search):
                 for warning in search.warnings[told:]:

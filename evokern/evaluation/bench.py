@@ -33,7 +33,7 @@ from evokern.records.task import Shape, Task, shape_label
 from evokern.taskfile.settings import EvaluationSettings
 
 DRAWN_SHAPES, DRAWS = 3, 9
-"""So many shapes are checked beyond those declared, of so many that are tried."""
+"""Number of shapes checked beyond the declared ones, and number of draws for them."""
 TRUSTED = "trusted"
 """The name of a worker whose kernel is ours."""
 MOST_PROCESSES = len(STUDENT_95) + 1

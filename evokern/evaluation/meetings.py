@@ -38,7 +38,7 @@ LOOSE, TIMES_MORE = 0.03, 2
 most."""
 
 AGAIN = 1
-"""Times that a rival is met again over whom the machine allowed no figure."""
+"""Maximum number of repeated measurements against a baseline where the machine allowed no figure."""
 
 Met = dict[str, list[Pairs]]
 """Rival → what was measured in each process."""
@@ -81,7 +81,7 @@ class Meetings:
     def meet_surely(
         self, artefact: Artefact, plans: Mapping[str, Plan], shape: Shape, processes: int, tally: Tally
     ) -> tuple[Met, dict[str, str]]:
-        """As `meet`; whom the machine allowed no figure over is met again.
+        """As `meet`; a measurement that the machine allowed no figure for is repeated.
 
         Returns:
             What was measured, and, by rival, why it says nothing all the same.

@@ -128,7 +128,7 @@ class Rivals:
         return PACEMAKER if shape_label(shape) in self._pace else self.names(shape)[0]
 
     def pace(self, kernel: Kernel, artefact: Artefact, measured: Measurement) -> None:
-        """Makes a kernel that was just confirmed the pacemaker at a shape, if it is faster than whom candidates meet.
+        """Promotes a confirmed kernel to interim baseline at a shape if it is faster than the current one.
 
         It suffers from neighbours what candidates suffer: readings of one candidate over a kernel like itself lie 2 to
         5 % apart, over one that uses a single thread 8 to 9 % (tests/benchmarks/judge.md). Screens only follow it.

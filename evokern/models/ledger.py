@@ -24,7 +24,7 @@ class Price:
     usd_out: float
 
     def of(self, prompt_tokens: float, completion_tokens: float) -> float:
-        """Dollars for so many tokens."""
+        """Dollars for these numbers of tokens."""
         return prompt_tokens * self.usd_in + completion_tokens * self.usd_out
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from evokern.models.gateway import Desk, Source
 from evokern.models.replay import Replay, judging_s
-from evokern.plugins import registry
+from evokern.plugins import storage
 from evokern.plugins.protocols import Archive, Run
 from evokern.records.errors import EvokernError
 from evokern.taskfile.settings import Settings
@@ -21,7 +21,7 @@ def open_desk(settings: Settings, archive: Archive, run: Run) -> Desk:
     """
     source: Source
     if settings.replay is not None:
-        with closing(_replayed(settings.replay)) as recorded:
+        with closing(storage.opened(Path(settings.replay), readonly=True)) as recorded:
             source = Replay(recorded.exchanges(), judging_s(recorded.recall().candidates))
     else:
         from evokern.models.client import Client
@@ -50,13 +50,8 @@ def with_replayed_models(settings: Settings, archive: Path) -> Settings:
         )
     if settings.models:
         return settings
-    with closing(_replayed(settings.replay)) as recorded:
+    with closing(storage.opened(Path(settings.replay), readonly=True)) as recorded:
         models = Settings.rebuilt(recorded.recall().run.settings).models
     if not models:
         raise EvokernError(f"archive {settings.replay}: its latest run asked no model, so there is nothing to replay")
     return settings.model_copy(update={"models": models})
-
-
-def _replayed(path: str) -> Archive:
-    opened: Archive = registry.discover("archives")["sqlite"](Path(path), readonly=True)
-    return opened

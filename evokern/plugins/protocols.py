@@ -305,8 +305,9 @@ class History:
 class Archive(Protocol):
     """Remembers. Each call is one durable transaction: when it returns, a crash can't undo it. Threads may share it.
 
-    A plug-in's class is called with the path, and `readonly=True` by those that only read: they work beside a writer,
-    of which there is one at a time.
+    A plug-in's class is called with the path, and `readonly=True` by those that only read: they work beside a writer.
+    There is one writer at a time. Optional class attribute: ``suffixes: tuple[str, ...]``, the ends of the file names
+    that the archive takes (`evokern.plugins.storage`); its name by default.
     """
 
     def remember(self, record: Run | Candidate | Generation | Exchange | Flawed) -> int:

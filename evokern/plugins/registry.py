@@ -8,9 +8,10 @@ entry-point group of the same name, e.g. ``[project.entry-points."evokern.operat
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,11 @@ def discover(folder: str) -> dict[str, type[Any]]:
     package = f"evokern.{folder}"
     modules = [
         f"{package}.{module.name}"
-        for module in pkgutil.iter_modules(importlib.import_module(package).__path__)
+        for module in pkgutil.iter_modules(_places(package))
         if not module.ispkg and not module.name.startswith("_")
     ]
     found = [(name, _plugin_of(name)) for name in sorted(modules)]
-    found += [(point.value, point.load()) for point in sorted(entry_points(group=package))]
+    found += [(point.value, _loaded(point)) for point in sorted(entry_points(group=package))]
     plugins: dict[str, type[Any]] = {}
     for origin, plugin in found:
         name = getattr(plugin, "name", None)
@@ -58,6 +59,25 @@ def chosen(folder: str, names: Sequence[str] | None) -> dict[str, Any]:
 def folder(name: str) -> Path:
     """Where the built-in plug-ins of `name` lie, with the files beside them, e.g. ``operators/prompts``."""
     return Path(next(iter(importlib.import_module(f"evokern.{name}").__path__)))
+
+
+def _places(package: str) -> list[str]:
+    """Where the modules of a plug-in folder lie; nowhere, where only other packages have plug-ins of the kind."""
+    try:
+        found = importlib.util.find_spec(package)
+    except ModuleNotFoundError:
+        return []
+    return list(found.submodule_search_locations or ()) if found else []
+
+
+def _loaded(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise EvokernError(
+            f"expected the plug-in {point.name} of {point.group} at {point.value}, got: {error}; "
+            "mend or uninstall the package that registers it"
+        ) from error
 
 
 def _plugin_of(module_name: str) -> object:

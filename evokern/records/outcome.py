@@ -186,7 +186,7 @@ class Withdrawal:
 
     kernel: Kernel
     evidence: Evidence
-    """What it did, and as whom: the baseline of a `Speedup`."""
+    """What it did, and in which role: the baseline of a `Speedup`."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ MOST_SHARED_BYTES = {"cuda:80": 166_912, "cuda:86": 101_376, "cuda:89": 101_376,
 """Of one block, by target; the others have `SHARED_BYTES` (CUDA C++ Programming Guide, technical specifications)."""
 SHARED_BYTES = 232_448
 MOST_CLUSTER_BLOCKS = 8
-"""Every card that knows clusters takes so many (CUDA C++ Programming Guide, thread block clusters)."""
+"""Maximum number of blocks of a portable cluster (CUDA C++ Programming Guide, thread block clusters)."""
 CLUSTER_TARGET = 90
 _MAGIC = b"evokern1"
 

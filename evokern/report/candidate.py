@@ -18,7 +18,7 @@ def text(candidate: Candidate, exchanges: Sequence[Exchange] = (), history: Sequ
     """Origin, recipe, verdicts, every evaluation, and the source.
 
     Args:
-        candidate: of whom all is told.
+        candidate: the candidate to describe.
         exchanges: those that hold the answers it was made from.
         history: the candidates of its run, for what is known of its tunables.
     """

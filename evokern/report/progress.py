@@ -78,7 +78,7 @@ def claim_line(champion: Candidate) -> str:
     claimed = champion.evaluations[-2] if len(champion.evaluations) > 1 else None
     again = champion.evaluations[-1]
     if again.status is not Status.PASSED:
-        return f"candidate {champion.id} did not stand up to re-measuring: {again.status.value}"
+        return f"candidate {champion.id} failed when measured again: {again.status.value}"
     if not again.measurements:
         return (
             f"candidate {champion.id}: right again on fresh inputs, error {figures.error(again.rms_error)}; not timed"

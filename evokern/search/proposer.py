@@ -15,7 +15,7 @@ from math import log
 import numpy
 
 from evokern.models.gateway import Desk, Seat
-from evokern.plugins import registry
+from evokern.plugins import optional, registry
 from evokern.plugins.protocols import Backend, Conditions, Context, Models, Operator
 from evokern.records.completion import Exchange, Finish, Insight, NoAnswer
 from evokern.records.errors import EvokernError
@@ -41,13 +41,15 @@ class Proposer:
 
     def __init__(self, settings: Settings, operators: Mapping[str, Operator], desk: Desk | None) -> None:
         """Raises an EvokernError if an operator was asked for that needs a model, and there is none."""
-        if desk is None and (needy := [name for name in settings.search.operators or () if _needs(operators[name])]):
+        if desk is None and (
+            needy := [name for name in settings.search.operators or () if optional.needs_model(operators[name])]
+        ):
             raise EvokernError(f"operator {needy[0]} needs a model: name one with --model, or under `models:`")
         self._task, self._search, self._desk = settings.task, settings.search, desk
         self._models = {model.name: model for model in settings.models}
         self._conditions = _conditions(settings)
-        usable = {name: one for name, one in operators.items() if desk is not None or not _needs(one)}
-        self._reflecting = {name: one for name, one in usable.items() if getattr(one, "reflects", False)}
+        usable = {name: one for name, one in operators.items() if desk is not None or not optional.needs_model(one)}
+        self._reflecting = {name: one for name, one in usable.items() if optional.reflects(one)}
         self._operators = {name: one for name, one in usable.items() if name not in self._reflecting}
         self._turn = threading.Lock()
 
@@ -68,7 +70,7 @@ class Proposer:
         paid = False
         for arm in self._order(view, operators, rng):
             operator = operators[arm.operator]
-            if paid and _needs(operator):
+            if paid and optional.needs_model(operator):
                 continue  # one answer that brought nothing is enough for one place
             seat = self._seat(view, arm.model)
             child = self._made(operator, self._context(view, operator, rng, seat))
@@ -81,7 +83,7 @@ class Proposer:
         """Every arm once, the likelier to pay the earlier."""
         if self._desk is None:
             names = list(operators)
-            expected = {name: _expected_gain(operator) for name, operator in operators.items()}
+            expected = {name: optional.expected_gain(operator) for name, operator in operators.items()}
             odds = bandit.probabilities(names, _rewards(view.history), expected)
             yield from (Arm(str(name)) for name in rng.choice(names, size=len(names), replace=False, p=odds))
             return
@@ -90,11 +92,11 @@ class Proposer:
         arms = [
             Arm(name, model)
             for name, operator in operators.items()
-            for model in (weights if _needs(operator) else (None,))
+            for model in (weights if optional.needs_model(operator) else (None,))
         ]
         shares = {
             arm: (weights[arm.model] / mean if arm.model else 1.0)
-            * (_expected_gain(operators[arm.operator]) / bandit.OPTIMISM)
+            * (optional.expected_gain(operators[arm.operator]) / bandit.OPTIMISM)
             for arm in arms
         }
         tried = trials(view, self._search.device_usd_per_hour / 3600, self._desk.judge_s)
@@ -110,7 +112,7 @@ class Proposer:
 
     def _made(self, operator: Operator, context: Context) -> Child | None:
         try:
-            if _needs(operator):
+            if optional.needs_model(operator):
                 return operator.propose(context)
             with self._turn:
                 return operator.propose(context)
@@ -216,11 +218,3 @@ def _conditions(settings: Settings) -> Conditions:
         settings.evaluation.cache,
         settings.prompts,
     )
-
-
-def _expected_gain(operator: Operator) -> float:
-    return float(getattr(operator, "expected_gain", bandit.OPTIMISM))
-
-
-def _needs(operator: Operator) -> bool:
-    return bool(getattr(operator, "needs_model", False))

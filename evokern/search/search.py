@@ -22,7 +22,7 @@ from evokern.evaluation.client import Baseline, Judge
 from evokern.models.gateway import Desk
 from evokern.models.ledger import Spending
 from evokern.models.opening import open_desk, with_replayed_models
-from evokern.plugins import registry
+from evokern.plugins import registry, storage
 from evokern.plugins.protocols import Archive, Evaluator, Generation, History, Operator, Run, Withdrawing
 from evokern.records.errors import EvokernError
 from evokern.records.kernel import SEED, Child, Recipe
@@ -338,7 +338,7 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     )
     if archive == settings.archive:  # the default folder is ours to make; a folder that a user names is theirs
         archive.parent.mkdir(parents=True, exist_ok=True)
-    store = _open(archive)
+    store = storage.opened(archive)
     run = replace(run, id=store.remember(run))
     provenance.note(run)
     return Search(settings, store, History(run, (), ()), evaluator)
@@ -362,7 +362,7 @@ def resume(
         EvokernError: no archive there, no run in it, no such generation, or a run of somebody else.
     """
     provenance.demand_content(archive)
-    store = _open(archive)
+    store = storage.opened(archive)
     try:
         history = store.recall(through=generation)
         chosen = Settings.rebuilt(history.run.settings, {"evaluation.trust_kernels": False, **(settings or {})})
@@ -381,11 +381,6 @@ def resume(
     branch = replace(branch, id=store.remember(branch))
     provenance.note(branch)
     return Search(chosen, store, store.recall(branch.id), evaluator)
-
-
-def _open(archive: Path) -> Archive:
-    opened: Archive = registry.discover("archives")["sqlite"](archive)
-    return opened
 
 
 def _describe(candidate: Candidate) -> str:

@@ -1,4 +1,4 @@
-"""Who descends from whom: pure logic over candidates."""
+"""The ancestry of candidates: pure logic over records."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from evokern.records.outcome import Candidate, Status, Verdict
 LEAST_DOUBT = 0.5
 """From here on a verdict is a refusal: whoever doubts less lets pass."""
 STRATA = 20
-"""Into so many parts doubts are divided where judged refusals stand for others."""
+"""Number of doubt bins for post-stratification: judged refusals stand for the others of their bin."""
 PRIOR_JUDGE_S = 2.0
 """What judging a wrong kernel is taken to cost until it is known; counts as one kernel."""
 _UNDECIDED = frozenset({None, Status.DUPLICATE, Status.INCONCLUSIVE})
@@ -26,7 +26,7 @@ _UNDECIDED = frozenset({None, Status.DUPLICATE, Status.INCONCLUSIVE})
 
 @dataclass(frozen=True)
 class Prior:
-    """A Beta distribution, as if so many cases had been seen already."""
+    """A Beta distribution, given as numbers of cases seen before."""
 
     hits: float
     misses: float

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from evokern.plugins.optional import is_rule, needs_model
 from evokern.plugins.protocols import Verifier
 from evokern.records.outcome import Candidate, Verdict
 from evokern.taskfile.settings import Settings
@@ -24,8 +25,8 @@ from evokern.verification.calibration import CAREFUL, EVEN, LEAST_DOUBT, TrackRe
 THRESHOLDS = (*(LEAST_DOUBT + 0.05 * step for step in range(10)), 0.99)
 """Doubts from which on a refusal may stand; the least that loses few enough good kernels is taken."""
 TRIAL_GOOD, TRIAL_JUDGED = 2, 4
-"""A trial ends after so many good kernels, or so many judged ones, over the share of good kernels that may be lost:
-enough to see that fewer are."""
+"""A trial ends after these numbers of good or of judged kernels, each divided by the share of good kernels that may be
+lost: enough to see that fewer are."""
 
 
 class Mode(StrEnum):
@@ -78,29 +79,19 @@ class Trust:
         return replace(verdict, audited=is_audited or self.mode is not Mode.ON)
 
 
-def is_rule(verifier: Verifier) -> bool:
-    """Whether its refusals are right by definition."""
-    return bool(getattr(verifier, "is_rule", False))
-
-
-def is_soft(verifier: Verifier) -> bool:
-    """Whether a model makes its predictions."""
-    return bool(getattr(verifier, "needs_model", False))
-
-
 def cascade(
     verifiers: Mapping[str, Verifier], candidates: Sequence[Candidate], settings: Settings
 ) -> tuple[Trust, ...]:
     """Of each of `verifiers` after `candidates`, in the order in which they are asked."""
     rules = [name for name, verifier in verifiers.items() if is_rule(verifier)]
-    soft = sum(map(is_soft, verifiers.values()))
+    soft = sum(map(needs_model, verifiers.values()))
     usd_per_s, limit = settings.search.device_usd_per_hour / 3600, settings.verification.good_lost
     records, judge_s = track_records(candidates, rules), judge_s_of_wrong(candidates)
     found = []
     for name, verifier in verifiers.items():
-        prior = EVEN if is_soft(verifier) else CAREFUL
+        prior = EVEN if needs_model(verifier) else CAREFUL
         record = replace(records.get(name, TrackRecord(name)), false_refusal_prior=prior)
-        terms = Terms(usd_per_s, judge_s, limit / soft if is_soft(verifier) else limit)
+        terms = Terms(usd_per_s, judge_s, limit / soft if needs_model(verifier) else limit)
         found.append(_rule(verifier, record, terms) if is_rule(verifier) else _prediction(verifier, record, terms))
     return tuple(sorted(found, key=_order))
 
@@ -125,7 +116,7 @@ def _prediction(verifier: Verifier, record: TrackRecord, terms: Terms) -> Trust:
     saving = stopped * terms.judge_s * terms.usd_per_s - price_usd
     if harmless is not None and saving > 0:
         mode, why = Mode.ON, f"saves ${saving:.2g} a verdict"
-    elif is_soft(verifier) and not _is_tried(record, terms.good_lost):
+    elif needs_model(verifier) and not _is_tried(record, terms.good_lost):
         mode, why = Mode.TRIAL, f"{record.good} good kernels seen, {record.judged} judged"
     elif harmless is None:
         lost = record.false_refusals()
@@ -140,8 +131,8 @@ def _harmless(verifier: Verifier, record: TrackRecord, limit: float) -> float | 
 
     A soft verifier must have been right at it once: where it never refused anything, it has nothing to offer.
     """
-    thresholds = THRESHOLDS if is_soft(verifier) else (LEAST_DOUBT,)
-    proven = (one for one in thresholds if not is_soft(verifier) or record.confusion(one).refused_wrong)
+    thresholds = THRESHOLDS if needs_model(verifier) else (LEAST_DOUBT,)
+    proven = (one for one in thresholds if not needs_model(verifier) or record.confusion(one).refused_wrong)
     return next((one for one in proven if record.false_refusals(one) <= limit), None)
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from evokern.models.gateway import Desk
 from evokern.models.ledger import Spending, spending
 from evokern.models.opening import open_desk
-from evokern.plugins import registry
+from evokern.plugins import registry, storage
+from evokern.plugins.optional import needs_model
 from evokern.plugins.protocols import Archive, Backend, Inspection, Run, Verifier
 from evokern.records.errors import EvokernError
 from evokern.records.outcome import Candidate, Status, Verdict
 from evokern.taskfile import provenance
 from evokern.taskfile.settings import BudgetSettings, Settings
-from evokern.verification.cascade import is_soft
 from evokern.verification.runner import asked, configured
 
 _TELLING = frozenset(Status) - {Status.DUPLICATE, Status.INCONCLUSIVE}
@@ -41,7 +41,7 @@ def examine(path: Path, overrides: Mapping[str, object], is_trusted: bool = Fals
     if not path.is_file():
         raise EvokernError(f"no archive at {path}; `evokern run TASK.yaml --archive {path}` makes one")
     spent = Spending()
-    with closing(registry.discover("archives")["sqlite"](path)) as archive:
+    with closing(storage.opened(path)) as archive:
         for run in archive.runs():
             settings = Settings.rebuilt(run.settings, overrides)
             if not settings.verification.models:
@@ -65,7 +65,7 @@ class _Examination:
     def __init__(self, settings: Settings, archive: Archive, run: Run, desk: Desk) -> None:
         self._settings, self._archive, self._desk = settings, archive, desk
         self._backend: Backend = registry.chosen("backends", [settings.backend])[settings.backend]
-        self._verifiers = [verifier for verifier in configured(settings).values() if is_soft(verifier)]
+        self._verifiers = [verifier for verifier in configured(settings).values() if needs_model(verifier)]
         self._history = tuple(one for one in archive.recall(run.id).candidates if one.run == run.id)
 
     def candidates(self) -> Iterator[Candidate]:

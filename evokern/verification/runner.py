@@ -15,13 +15,14 @@ from dataclasses import replace
 
 from evokern.models.gateway import Desk
 from evokern.plugins import registry
+from evokern.plugins.optional import needs_model
 from evokern.plugins.protocols import Archive, Backend, Inspection, Run, Verifier
 from evokern.records.errors import EvokernError
 from evokern.records.kernel import SEED, Child
 from evokern.records.outcome import Candidate, Status, Verdict
 from evokern.taskfile.settings import Settings
 from evokern.toolchain import machine
-from evokern.verification.cascade import Mode, Trust, cascade, is_soft
+from evokern.verification.cascade import Mode, Trust, cascade
 
 PATIENCE_S = 600.0
 """For one verdict. Compilers and models have limits of their own, which are shorter."""
@@ -91,7 +92,7 @@ class Verification:
             if trust.mode is Mode.OFF and probe >= share:
                 continue
             verifier = self._verifiers[trust.verifier]
-            with nullcontext() if is_soft(verifier) else self._cores:
+            with nullcontext() if needs_model(verifier) else self._cores:
                 verdict = asked(verifier, candidate.child, inspection)
             candidate = replace(candidate, verdicts=(*candidate.verdicts, trust.heeded(verdict, is_audited)))
             if candidate.refusal is not None:
@@ -108,9 +109,9 @@ def configured(settings: Settings) -> dict[str, Verifier]:
     found: dict[str, Verifier] = registry.chosen("verifiers", settings.search.verifiers)
     if settings.verification.models:
         return found
-    if needy := [name for name in settings.search.verifiers or () if is_soft(found[name])]:
+    if needy := [name for name in settings.search.verifiers or () if needs_model(found[name])]:
         raise EvokernError(f"verifier {needy[0]} asks a model: name one under verification.models, or leave it out")
-    return {name: verifier for name, verifier in found.items() if not is_soft(verifier)}
+    return {name: verifier for name, verifier in found.items() if not needs_model(verifier)}
 
 
 def asked(verifier: Verifier, child: Child, inspection: Inspection, patience_s: float = PATIENCE_S) -> Verdict:

@@ -22,12 +22,12 @@ from pydantic import TypeAdapter
 
 from evokern.evaluation.client import Judge
 from evokern.plugins import registry
+from evokern.plugins.optional import is_rule
 from evokern.plugins.protocols import Archive, Inspection, Run
 from evokern.records.kernel import Child, Kernel, Recipe
 from evokern.records.outcome import Candidate, Fidelity, Status, Verdict
 from evokern.records.task import Task
 from evokern.taskfile.settings import Settings, load
-from evokern.verification.cascade import is_rule
 from evokern.verification.runner import asked, configured
 from tests import triton_variants
 from tests.corpus.corpus import EXAMPLES, specimens, tasks

@@ -145,7 +145,7 @@ def test_answers_on_their_way_are_waited_for_and_that_is_said(capsys: pytest.Cap
 
 def test_without_a_model_one_line_says_so(capsys: pytest.CaptureFixture[str]):
     run(Played(records()))
-    assert capsys.readouterr().out.count("no model is configured, the rewrites work alone") == 1
+    assert capsys.readouterr().out.count("No language model configured; using rewrites only") == 1
 
 
 def test_quiet_prints_the_result_only(capsys: pytest.CaptureFixture[str]):

@@ -75,3 +75,17 @@ def test_other_peoples_packages(folder, monkeypatch):
 @pytest.mark.parametrize("name", ["operators", "operators.rewrites", "verifiers", "archives", "backends"])
 def test_what_ships_is_found(name):
     assert registry.discover(name)
+
+
+def test_a_kind_of_plug_in_needs_no_folder_here(monkeypatch):
+    """The rewrites of a language that only another package knows."""
+    point = EntryPoint("else", "tests.plugins.test_storage:Memo", "evokern.operators.rewrites.elsewhere")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == point.group else [])
+    assert list(registry.discover("operators.rewrites.elsewhere")) == ["memo"]
+
+
+def test_an_entry_point_that_leads_nowhere_is_named(monkeypatch):
+    point = EntryPoint("lost", "no_such_package:Lost", "evokern.verifiers")
+    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
+    with pytest.raises(EvokernError, match=r"plug-in lost of evokern\.verifiers.*uninstall"):
+        registry.discover("verifiers")

@@ -130,4 +130,4 @@ def test_a_champion_that_fails_its_last_measurement_is_not_praised():
     kernel = passed(2, 2.5)
     failure = wrong(2).evaluations
     line = progress.claim_line(replace(kernel, evaluations=(*kernel.evaluations, *failure)))
-    assert line == "candidate 2 did not stand up to re-measuring: wrong"
+    assert line == "candidate 2 failed when measured again: wrong"

@@ -40,7 +40,7 @@ IMPORT_TIMEOUT_NS = 120_000_000_000
 REMEMBERED_S = 86_400.0
 """How long a time-out of `torch.compile` is remembered."""
 WARM_UP_S, SETTLED_CALLS, FEW_FAULTS = 2.0, 8, 64
-"""A baseline is warm after so many calls with so few page faults, or after so long."""
+"""A baseline is warm after this number of calls with few page faults, or after this time."""
 
 _TASK = TypeAdapter(Task)
 _MATMUL_PRECISION = {Precision.IEEE: "highest", Precision.TF32: "high", Precision.REDUCED: "medium"}

@@ -27,7 +27,7 @@ HOPELESS = 0.125
 """Ratio below which the pair that only warms up counts as well."""
 RESAMPLES = 1000
 MANY = 10
-"""Processes of which some may be left out."""
+"""Minimum number of processes from which outliers may be left out."""
 DUELS = 5
 """Pairs of fresh processes in which two kernels meet."""
 CLEARLY_FASTER = 1.5
@@ -130,7 +130,7 @@ def _trimmed(values: numpy.ndarray) -> tuple[float, float, float]:
 
 
 def _student(values: numpy.ndarray, centre: float) -> tuple[float, float, float]:
-    """`centre` and the 95 % interval around it, as ratios, of logarithms of which there are few."""
+    """`centre` and its 95 % interval, as ratios, from a small sample of logarithms."""
     half = _quantile(len(values)) * float(numpy.std(values, ddof=1)) / sqrt(len(values))
     return exp(centre), exp(centre - half), exp(centre + half)
 
