@@ -15,6 +15,7 @@ from evokern.cli.front import front
 from evokern.cli.init import init
 from evokern.cli.insights import insights
 from evokern.cli.lineage import lineage
+from evokern.cli.lower import lower
 from evokern.cli.models import models
 from evokern.cli.redteam import redteam
 from evokern.cli.resume import resume
@@ -54,6 +55,7 @@ def cli() -> None:
 _VERBS = (
     run,
     init,
+    lower,
     resume,
     check,
     tune,
