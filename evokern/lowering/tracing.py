@@ -10,6 +10,7 @@ import json
 import linecache
 import pickle
 import sys
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -102,17 +103,20 @@ def _traced(task: Task, shape: Shape) -> torch.export.ExportedProgram:
     linecache.cache[task.reference_file] = (len(task.reference_source), None, lines, task.reference_file)
     exec(compile(task.reference_source, task.reference_file, "exec"), namespace)
 
+    def called(tensors: Sequence[torch.Tensor]) -> Any:
+        rest = iter(tensors)
+        return namespace["reference"](*(next(rest) if isinstance(one, Tensor) else one.value for one in task.arguments))
+
     class Reference(torch.nn.Module):
         def forward(self, tensors: list[torch.Tensor]) -> Any:
-            rest = iter(tensors)
-            return namespace["reference"](
-                *(next(rest) if isinstance(one, Tensor) else one.value for one in task.arguments)
-            )
+            return called(tensors)
 
     with FakeTensorMode():
         fakes = [torch.empty(one.extents(shape), dtype=getattr(torch, one.dtype.value)) for one in task.inputs]
     free = [{axis: Dim.AUTO for axis in range(fake.dim())} for fake in fakes]
     try:
+        # A module that the reference keeps is made now, since it cannot be made of tensors without content.
+        called([torch.zeros(one.extents(shape), dtype=getattr(torch, one.dtype.value)) for one in task.inputs])
         exported = torch.export.export(Reference(), (fakes,), dynamic_shapes={"tensors": free}, strict=False)
         found: torch.export.ExportedProgram = exported.run_decompositions(core_aten_decompositions())
     except Exception as error:  # the user's code can raise anything, and so can tracing it
