@@ -11,6 +11,7 @@ import linecache
 import pickle
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,8 @@ def _traced(task: Task, shape: Shape) -> torch.export.ExportedProgram:
         fakes = [torch.empty(one.extents(shape), dtype=getattr(torch, one.dtype.value)) for one in task.inputs]
     free = [{axis: Dim.AUTO for axis in range(fake.dim())} for fake in fakes]
     try:
-        # A module that the reference keeps is made now, since it cannot be made of tensors without content.
-        called([torch.zeros(one.extents(shape), dtype=getattr(torch, one.dtype.value)) for one in task.inputs])
+        with suppress(RuntimeError):  # makes what the reference keeps, which tensors without content could not
+            called([torch.rand(one.extents(shape)).to(getattr(torch, one.dtype.value)) for one in task.inputs])
         exported = torch.export.export(Reference(), (fakes,), dynamic_shapes={"tensors": free}, strict=False)
         found: torch.export.ExportedProgram = exported.run_decompositions(core_aten_decompositions())
     except Exception as error:  # the user's code can raise anything, and so can tracing it

@@ -196,8 +196,14 @@ def test_a_champion_that_loses_its_lead_leaves_the_next_one_to_be_measured(tmp_p
 
 
 def test_no_seed_kernel_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(EvokernError, match="seeds"):
-        begin(settings().model_copy(update={"seeds": ()}), tmp_path / "a.db", Oracle())
+    with pytest.raises(EvokernError, match=r"no lowering into triton.*seeds"):
+        begin(settings().model_copy(update={"seeds": (), "backend": "triton"}), tmp_path / "a.db", Oracle())
+
+
+def test_without_a_seed_kernel_the_formula_is_the_first(tmp_path: Path) -> None:
+    with begin(settings().model_copy(update={"seeds": ()}), tmp_path / "a.db", Oracle()) as search:
+        (seed,) = search.settings.seeds
+        assert "operator by operator" in seed.source
 
 
 def test_refused_children_are_remembered_with_their_evidence(tmp_path: Path) -> None:
