@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from evokern.evaluation.workers.sandbox import inherited
+from evokern.evaluation.workers.apart import answer_of
 from evokern.frontends import writing
 from evokern.frontends.found import Found
 from evokern.frontends.naming import identifier
@@ -26,20 +24,9 @@ def trace(target: Target, inputs: Mapping[str, str]) -> Found:
     Raises:
         EvokernError: it cannot become one; the message says why and, where it can, at which line.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        request, answer = Path(folder) / "request.json", Path(folder) / "answer.json"
-        request.write_text(json.dumps({"file": str(target.file), "name": target.name, "inputs": dict(inputs)}))
-        command = [sys.executable, "-P", "-m", "evokern.frontends.tracing", str(request), str(answer)]
-        try:
-            done = subprocess.run(
-                command, env=inherited(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise EvokernError(f"{target.file.name}: still tracing {target.name} after {TIMEOUT_S} s") from error
-        if not answer.exists():
-            words = done.stderr.strip().splitlines()[-1:] or ["no word"]
-            raise EvokernError(f"{target.file.name}: tracing {target.name} ended with {done.returncode}: {words[0]}")
-        found = json.loads(answer.read_text())
+    request = json.dumps({"file": str(target.file), "name": target.name, "inputs": dict(inputs)})
+    doing = f"{target.file.name}: tracing {target.name}"
+    found = answer_of("evokern.frontends.tracing", request.encode(), TIMEOUT_S, doing)
     if "error" in found:
         raise EvokernError(f"{target.name} cannot become a task: {found['error']}")
     return Found.model_validate(found)

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-from evokern.evaluation.workers.sandbox import inherited
+from evokern.evaluation.workers.apart import answer_of
 from evokern.plugins import registry
 from evokern.records.errors import EvokernError
 from evokern.records.kernel import Kernel
@@ -33,20 +28,24 @@ def lowered(task: Task, language: str) -> Kernel:
     if task.backward:
         raise EvokernError("there is no lowering of backward tasks yet; name a kernel under `seeds:`")
     signature = registry.chosen("backends", [language])[language].signature(task)
-    with tempfile.TemporaryDirectory() as folder:
-        request, answer = Path(folder) / "request.pickle", Path(folder) / "answer.json"
-        request.write_bytes(pickle.dumps((task, signature)))
-        command = [sys.executable, "-P", "-m", "evokern.lowering.tracing", str(request), str(answer)]
-        try:
-            done = subprocess.run(
-                command, env=inherited(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise EvokernError(f"{task.name}: still tracing the reference after {TIMEOUT_S} s") from error
-        if not answer.exists():
-            words = done.stderr.strip().splitlines()[-1:] or ["no word"]
-            raise EvokernError(f"{task.name}: tracing the reference ended with {done.returncode}: {words[0]}")
-        found = json.loads(answer.read_text())
+    doing = f"{task.name}: tracing the reference"
+    found = answer_of("evokern.lowering.tracing", pickle.dumps((task, signature)), TIMEOUT_S, doing)
     if "error" in found:
         raise EvokernError(f"{task.name}: {found['error']}")
     return Kernel(found["source"], language)
+
+
+def first_kernel(task: Task, language: str) -> Kernel:
+    """What a search begins with that has neither seeds nor models.
+
+    Raises:
+        EvokernError: there is none; says what to give instead.
+    """
+    try:
+        return lowered(task, language)
+    except EvokernError as error:
+        raise EvokernError(
+            f"no seed kernel for the backend {language}, and none can be made of the reference ({error}): name at "
+            "least one under `seeds:`, e.g. seeds: [layernorm.cpp, layernorm_triton.py] (its suffix tells its "
+            "language), or a model that writes the first kernels: --model NAME"
+        ) from error

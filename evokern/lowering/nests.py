@@ -149,16 +149,16 @@ class Program:
         """Kind, name and number of elements."""
         self.nests: list[Nest] = []
 
-    def name(self) -> str:
+    def name(self, letter: str = "v") -> str:
         """A name that nothing has."""
         while True:
             self._names += 1
-            if (name := f"v{self._names}") not in self._taken:
+            if (name := f"{letter}{self._names}") not in self._taken:
                 return name
 
     def variable(self, extent: str, depth: int, used: set[str]) -> str:
         """A loop's variable: the dimension's own letter where it is free."""
-        wanted = extent.lower() if _PLAIN.fullmatch(extent) and not extent.isdigit() else f"i{depth}"
+        wanted = extent.lower() if len(extent) == 1 and extent.isalpha() else f"i{depth}"  # longer ones may be keywords
         candidates = (wanted, f"i{depth}", *(f"i{depth}_{number}" for number in range(9)))
         return next(name for name in candidates if name not in self._taken | used)
 
@@ -172,7 +172,7 @@ class Program:
 
     def buffer(self, kind: str, extents: Sequence[str]) -> str:
         """A new buffer; its name."""
-        name = self.name().replace("v", "s", 1)
+        name = self.name("s")
         self.buffers.append((kind, name, product(extents)))
         return name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from evokern.lowering.nests import DOUBLE, INTEGER, Program, Value, product
+from evokern.lowering.nests import BOOL, DOUBLE, INTEGER, Program, Value, product
 
 _STEPS = {
     "sum": ("0", "{0} += {1};"),
@@ -15,7 +15,12 @@ _STEPS = {
     "all": ("true", "{0} = {0} && {1} != 0;"),
 }
 """Where it starts, and how a term joins."""
-_INTEGER_STARTS = {"amax": "INT64_MIN", "amin": "INT64_MAX"}
+_OTHER_STARTS = {
+    (INTEGER, "amax"): "INT64_MIN",
+    (INTEGER, "amin"): "INT64_MAX",
+    (BOOL, "amax"): "false",
+    (BOOL, "amin"): "true",
+}
 
 
 def reduce(program: Program, value: Value, axes: Sequence[int], how: str, kind: str, title: str) -> Value:
@@ -26,7 +31,7 @@ def reduce(program: Program, value: Value, axes: Sequence[int], how: str, kind: 
         kind: the C++ type of the result.
     """
     start, step = _STEPS[how]
-    start = _INTEGER_STARTS.get(how, start) if kind == INTEGER else start
+    start = _OTHER_STARTS.get((kind, how), start)
     extents = tuple("1" if axis in axes else extent for axis, extent in enumerate(value.extents))
     buffer = program.buffer(kind, extents)
     with program.nest(title) as body, body.loops(extents) as outer:

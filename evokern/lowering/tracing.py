@@ -21,24 +21,15 @@ from torch._decomp import core_aten_decompositions
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import Dim
 
+from evokern.backends.cpp import C_TYPES
 from evokern.lowering.graph import kind_of
 from evokern.lowering.nests import Program
 from evokern.lowering.products import Products
 from evokern.records.errors import EvokernError
-from evokern.records.task import DType, Scalar, Shape, Task, Tensor
+from evokern.records.task import Scalar, Shape, Task, Tensor
 
-C_TYPES = {
-    DType.FLOAT64: "double",
-    DType.FLOAT32: "float",
-    DType.FLOAT16: "float16",
-    DType.BFLOAT16: "bfloat16",
-    DType.INT64: "int64_t",
-    DType.INT32: "int32_t",
-    DType.BOOL: "bool",
-}
 _TRIES = 3
 """Number of shapes, the smallest first, at which a reference is traced until its graph holds at every size."""
-_HALVES = (DType.FLOAT16, DType.BFLOAT16)
 
 
 class _Specialised(EvokernError):
@@ -73,10 +64,8 @@ def _at(task: Task, signature: str, shape: Shape) -> str:
     lowering = Products(nests, names, task.reference_file)
     for tensor, node in inputs.items():
         extents = [dim.replace("//", "/") for dim in tensor.dims]
-        convert = "float" if tensor.dtype in _HALVES else ""
         kind = kind_of(node.meta["val"].dtype)
-        if convert or C_TYPES[tensor.dtype] != kind:
-            convert = f"{kind}>(static_cast<float" if convert else kind
+        convert = "" if C_TYPES[tensor.dtype] == kind else kind
         lowering.bind(node, nests.stored(tensor.name, kind, extents, convert))
     constants = program.graph_signature.inputs_to_buffers | program.graph_signature.inputs_to_lifted_tensor_constants
     for node in placeholders:
@@ -92,9 +81,8 @@ def _at(task: Task, signature: str, shape: Shape) -> str:
     if len(results) != len(task.returns):
         raise EvokernError(f"the reference returns {len(results)} tensors, the task declares {len(task.returns)}")
     for tensor, value in zip(task.returns, results, strict=True):
-        kind = C_TYPES[tensor.dtype]
-        cast = f"{kind}>(static_cast<float" if tensor.dtype in _HALVES else kind
-        nests.store(lowering.cast(value, kind_of(getattr(torch, tensor.dtype.value))), tensor.name, tensor.name, cast)
+        result = lowering.cast(value, kind_of(getattr(torch, tensor.dtype.value)))
+        nests.store(result, tensor.name, tensor.name, C_TYPES[tensor.dtype])
     return nests.source(signature, f"The formula of {task.name}, operator by operator.")
 
 

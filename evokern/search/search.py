@@ -19,14 +19,14 @@ import numpy
 from pydantic import TypeAdapter
 
 from evokern.evaluation.client import Baseline, Judge
-from evokern.lowering.lower import lowered
+from evokern.lowering.lower import first_kernel
 from evokern.models.gateway import Desk
 from evokern.models.ledger import Spending
 from evokern.models.opening import open_desk, with_replayed_models
 from evokern.plugins import registry, storage
 from evokern.plugins.protocols import Archive, Evaluator, Generation, History, Operator, Run, Withdrawing
 from evokern.records.errors import EvokernError
-from evokern.records.kernel import SEED, Child, Kernel, Recipe
+from evokern.records.kernel import SEED, Child, Recipe
 from evokern.records.outcome import Candidate, Fidelity, Status
 from evokern.records.task import Task
 from evokern.search.batches import Batches
@@ -325,7 +325,7 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     ):
         registry.chosen(room, names)  # before there is a run: a slip leaves none behind, which would be the latest
     if not settings.seeds and not settings.models:
-        settings = settings.model_copy(update={"seeds": (_first_kernel(settings),)})
+        settings = settings.model_copy(update={"seeds": (first_kernel(settings.task, settings.backend),)})
     run = Run(
         settings=settings.model_dump_json(),
         task=TypeAdapter(Task).dump_json(settings.task).decode(),
@@ -339,17 +339,6 @@ def begin(settings: Settings, archive: Path, evaluator: Evaluator | None = None)
     run = replace(run, id=store.remember(run))
     provenance.note(run)
     return Search(settings, store, History(run, (), ()), evaluator)
-
-
-def _first_kernel(settings: Settings) -> Kernel:
-    try:
-        return lowered(settings.task, settings.backend)
-    except EvokernError as error:
-        raise EvokernError(
-            f"no seed kernel for the backend {settings.backend}, and none can be made of the reference ({error}): name "
-            "at least one under `seeds:`, e.g. seeds: [layernorm.cpp, layernorm_triton.py] (its suffix tells its "
-            "language), or a model that writes the first kernels: --model NAME"
-        ) from error
 
 
 def resume(

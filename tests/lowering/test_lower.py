@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,9 @@ def test_a_lowered_kernel_is_right(case: Case):
         assert torch.allclose(found.double(), wanted.double(), rtol=1e-5, atol=1e-5, equal_nan=True), kernel.source
 
 
-@pytest.mark.parametrize("code", ["x.relu()", "x.clamp(-1, 1)", "x.amax(1)", "torch.maximum(x, -x)", "x.softmax(1)"])
+@pytest.mark.parametrize(
+    "code", ["x.relu()", "x.clamp(-1, 1)", "F.hardswish(x)", "x.amax(1)", "torch.maximum(x, -x)", "x.softmax(1)"]
+)
 def test_what_is_no_number_stays_none(code: str):
     case = of_x(code, ROWS if "amax" in code else X)
     task, shape = task_of(case), {"M": 2, "N": 6}
@@ -179,3 +181,23 @@ def test_backward_tasks_and_other_languages_are_refused():
     task = task_of(of_x("x.exp()"))
     with pytest.raises(EvokernError, match="no lowering into triton"):
         lowered(task, "triton")
+    with pytest.raises(EvokernError, match="no lowering of backward"):
+        lowered(replace(task, backward=True), "cpp")
+
+
+@pytest.mark.parametrize("dtype", [DType.FLOAT16, DType.BFLOAT16])
+def test_halves_are_read_and_rounded(dtype: DType):
+    """Arguments and dimensions have names that a kernel might use for its own, too."""
+    half = getattr(torch, dtype.value)
+    task = replace(
+        task_of(of_x("x.exp()")),
+        reference_source="def reference(s1):\n    return (s1.exp() * s1.sum(1, keepdim=True)).cumsum(1)\n",
+        arguments=(Tensor("s1", dtype, ("DO", "IF")),),
+        returns=(Tensor("v2", dtype, ("DO", "IF")),),
+        check=({"DO": 3, "IF": 5},),
+        time=({"DO": 4, "IF": 7},),
+    )
+    x = torch.randn(2, 6).to(half)
+    found = called(Kernel(source_of(task, Cpp().signature(task)), "cpp"), task, [x], {"DO": 2, "IF": 6})
+    wanted = (x.double().exp() * x.double().sum(1, keepdim=True)).cumsum(1)
+    assert torch.allclose(found, wanted.to(half), rtol=1e-2, atol=1e-3)
